@@ -1,0 +1,40 @@
+"""Prepare, load and process a lab's private datasets: define once, prepare once, load in one line on any backend."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ailab_dataproc.dataset import Dataset, Source, column
+    from ailab_dataproc.loading import batches, load, plan
+    from ailab_dataproc.plan import Plan
+    from ailab_dataproc.preparing import prepare
+    from ailab_dataproc.report import Report
+
+__version__ = "0.1.0"
+
+# Imported on first use: `import ailab_dataproc` loads no pyarrow, pandas, dask, beam or tensorflow.
+_PUBLIC = {
+    "Dataset": "dataset",
+    "Source": "dataset",
+    "column": "dataset",
+    "prepare": "preparing",
+    "load": "loading",
+    "plan": "loading",
+    "batches": "loading",
+    "Plan": "plan",
+    "Report": "report",
+}
+
+__all__ = ["Dataset", "Plan", "Report", "Source", "batches", "column", "load", "plan", "prepare"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

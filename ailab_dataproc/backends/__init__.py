@@ -1,0 +1,72 @@
+"""The backends by name, each imported when it is first asked for."""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from ailab_dataproc.errors import unknown
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ailab_dataproc.backends.shards import Selection
+    from ailab_dataproc.sizing import Machine, Need
+
+
+class Backend(Protocol):
+    """One way to hand data to a researcher."""
+
+    returns: str  # the type that `read` returns, for people
+    family: str  # "eager": all rows in memory; "lazy": on demand
+
+    def refuse(self, need: Need, machine: Machine) -> str | None:
+        """A sentence that says why not, or None where this backend can do it."""
+
+    def read(self, selection: Selection) -> Any:
+        """The selected rows as this backend's own object."""
+
+    def to_arrow(self, frame: Any, schema: pa.Schema) -> pa.Table:
+        """What `read` returned, as an Arrow table of the declared schema."""
+
+
+# Others add to it: BACKENDS["mine"] = "my_package.module:MyBackend".
+BACKENDS = {
+    "arrow": "ailab_dataproc.backends.arrow:Arrow",
+    "numpy": "ailab_dataproc.backends.numpy:NumPy",
+    "pandas": "ailab_dataproc.backends.pandas:Pandas",
+    "dask": "ailab_dataproc.backends.dask:Dask",
+}
+
+
+@cache
+def backend(name: str) -> Backend:
+    """The backend of a name.
+
+    Raises:
+        UnknownName: there is none, with the nearest names.
+    """
+    if name not in BACKENDS:
+        raise unknown("backend", name, [*BACKENDS, "auto"])
+    module, _, kind = BACKENDS[name].partition(":")
+    return cast(Backend, getattr(importlib.import_module(module), kind)())
+
+
+def too_large(need: Need, machine: Machine, factor: float) -> str | None:
+    """The sentence of an eager backend whose memory doesn't suffice, or None.
+
+    Args:
+        need: what is asked for.
+        machine: what is there; half of its free memory may be used.
+        factor: peak memory over Arrow bytes.
+    """
+    from ailab_dataproc.report import count_bytes
+
+    wanted = int(need.bytes * factor)
+    if wanted <= machine.memory // 2:
+        return None
+    return (
+        f"needs {count_bytes(wanted)} ({factor:.1f} x data), half of the free memory is "
+        f"{count_bytes(machine.memory // 2)}"
+    )

@@ -1,0 +1,30 @@
+"""pyarrow.Table: the value space, every type exact."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from ailab_dataproc.backends import too_large
+from ailab_dataproc.backends.shards import Selection, read_table
+from ailab_dataproc.sizing import Machine, Need
+
+FACTOR = 1.7  # peak memory over Arrow bytes; benchmarks/load.py
+
+
+class Arrow:
+    """Backend "arrow"."""
+
+    returns = "pyarrow.Table"
+    family = "eager"
+
+    def refuse(self, need: Need, machine: Machine) -> str | None:
+        """Refuses what doesn't fit into memory."""
+        return too_large(need, machine, FACTOR)
+
+    def read(self, selection: Selection) -> pa.Table:
+        """A table of the declared schema; a chunk a row group."""
+        return read_table(selection)
+
+    def to_arrow(self, frame: pa.Table, schema: pa.Schema) -> pa.Table:
+        """The table itself."""
+        return frame.cast(schema)

@@ -1,0 +1,207 @@
+"""What an author writes: a Dataset and its columns. A value, not a class to inherit from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from ailab_dataproc import storage
+from ailab_dataproc.errors import InvalidDefinition
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*(/[a-z0-9][a-z0-9_]*)*")
+_VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
+_SPLIT = re.compile(r"[a-z][a-z0-9_]*")
+_LONGEST = 200  # characters of a dataset's or column's name
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One input of a split, as `read` gets it: a file, or whatever the dataset's `sources` made of its split."""
+
+    url: str
+    split: str
+    size: int = 0  # bytes as stored; 0 where the source is no file
+    identity: str | None = None  # changes when the content does; None: the content is hashed
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def open(self) -> BinaryIO:
+        """Open the source for reading, unpacked by its ending (.gz, .bz2, .xz, .zst)."""
+        return storage.open_url(self.url, dict(self.options), compression="infer")
+
+    @property
+    def local_path(self) -> str | None:
+        """The path on this machine's disk, or None where the source lies elsewhere."""
+        return storage.local_path(self.url)
+
+    @property
+    def name(self) -> str:
+        """The last part of the URL, for messages."""
+        return self.url.rstrip("/").rsplit("/", 1)[-1] or self.url
+
+
+Read = Callable[[Source], Iterable[Any]]
+FindSources = Callable[[str, str], Iterable[Source]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """A dataset's definition.
+
+    Args:
+        name: lower-case path parts, such as ``products/product_a/clicks``.
+        version: ``major.minor.patch``; raise it when rows or schema change.
+        schema: the columns, made by `column` (a plain ``pa.field`` works too).
+        splits: for each split the paths, URLs or globs of its sources.
+        read: turns one source into Arrow tables or record batches, pandas frames, or dicts (one a row).
+            It runs in workers, once for each source. By default CSV, JSON Lines and Parquet are read by their ending.
+        sources: finds the sources of a split for what is no file: called with the split's name and each of its
+            strings.
+        owner: the person or team to ask.
+        description: what one row is, and where it comes from.
+        citation: how to cite it.
+        license: under which terms it may be used.
+        homepage: where to read more.
+        allow_empty: whether a source may hold no rows; by default that is an error.
+        release_notes: what changed, by version.
+
+    Raises:
+        InvalidDefinition: a name, version, split or column that can't be right.
+    """
+
+    name: str
+    version: str
+    schema: pa.Schema
+    splits: Mapping[str, str | Sequence[str]]
+    read: Read | None = None
+    sources: FindSources | None = None
+    owner: str = ""
+    description: str = ""
+    citation: str = ""
+    license: str = ""
+    homepage: str = ""
+    allow_empty: bool = False
+    release_notes: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        check_version(self.version, where=self.name)
+        _check_schema(self.name, self.schema)
+        if not self.splits:
+            raise InvalidDefinition(f"{self.name}: no splits. Give at least one, such as splits={{'train': 'data/*.csv'}}.")
+        for split in self.splits:
+            if not _SPLIT.fullmatch(split) or split == "all":
+                raise InvalidDefinition(
+                    f"{self.name}: {split!r} can't be a split's name; wanted lower-case letters, digits and _, not 'all'."
+                )
+        object.__setattr__(self, "splits", {k: _strings(v) for k, v in self.splits.items()})
+        object.__setattr__(self, "release_notes", dict(self.release_notes))
+        object.__setattr__(self, "description", (self.description or "").strip())
+
+
+def column(
+    name: str,
+    type: pa.DataType,  # noqa: A002 - the word that pyarrow's users know
+    meaning: str = "",
+    *,
+    nullable: bool = False,
+    unit: str = "",
+    pii: bool = False,
+    shape: Sequence[int] | None = None,
+) -> pa.Field:
+    """Declare one column.
+
+    Args:
+        name: any text without ``/``, ``.`` and control characters.
+        type: an Arrow type.
+        meaning: what a value says, for people.
+        nullable: whether a row may have no value. A null in a column that isn't nullable stops the preparation.
+        unit: of the values, such as ``"JPY"`` or ``"s"``.
+        pii: whether it holds personal data; such a column is loaded only with ``allow_pii=True``.
+        shape: for a fixed-size list, the shape of the array that a row holds, such as ``(28, 28)``.
+
+    Returns:
+        A ``pa.field`` whose metadata carry the meaning.
+    """
+    if not isinstance(type, pa.DataType):
+        raise InvalidDefinition(f"column {name!r}: its type is {type!r}, wanted an Arrow type such as pa.int64().")
+    metadata = {"description": meaning, "unit": unit, "pii": "true" if pii else ""}
+    if shape is not None:
+        size = 1
+        for part in shape:
+            size *= part
+        if not pa.types.is_fixed_size_list(type) or type.list_size != size:
+            raise InvalidDefinition(
+                f"column {name!r}: shape {tuple(shape)} holds {size} values, its type is {type}. "
+                f"Declare pa.list_(value_type, {size})."
+            )
+        metadata["shape"] = ",".join(str(part) for part in shape)
+    return pa.field(name, type, nullable=nullable, metadata={k: v for k, v in metadata.items() if v})
+
+
+def meaning(field_: pa.Field) -> str:
+    """What a column's values say, for people."""
+    return _meta(field_, "description")
+
+
+def unit(field_: pa.Field) -> str:
+    """The unit of a column's values, or an empty string."""
+    return _meta(field_, "unit")
+
+
+def is_pii(field_: pa.Field) -> bool:
+    """Whether a column holds personal data."""
+    return _meta(field_, "pii") == "true"
+
+
+def shape(field_: pa.Field) -> tuple[int, ...] | None:
+    """The shape of the array in each row of a fixed-size list column; None for other columns."""
+    text = _meta(field_, "shape")
+    if text:
+        return tuple(int(part) for part in text.split(","))
+    return (field_.type.list_size,) if pa.types.is_fixed_size_list(field_.type) else None
+
+
+def check_name(name: str) -> None:
+    """Raise `InvalidDefinition` for what can't be a dataset's name (or would leave the data directory)."""
+    if not isinstance(name, str) or len(name) > _LONGEST or not _NAME.fullmatch(name):
+        shown = name if not isinstance(name, str) or len(name) <= _LONGEST else name[:40] + "…"
+        raise InvalidDefinition(
+            f"{shown!r} can't be a dataset's name; wanted lower-case letters, digits and _ in parts "
+            f"joined by /, at most {_LONGEST} characters, such as products/product_a/clicks."
+        )
+
+
+def check_version(version: str, where: str) -> None:
+    """Raise `InvalidDefinition` for what isn't ``major.minor.patch``."""
+    if not isinstance(version, str) or not _VERSION.fullmatch(version):
+        raise InvalidDefinition(f"{where}: version {version!r} isn't major.minor.patch, such as '1.0.0'.")
+
+
+def _check_schema(name: str, schema: pa.Schema) -> None:
+    if not isinstance(schema, pa.Schema):
+        raise InvalidDefinition(f"{name}: schema is a {type(schema).__name__}, wanted pa.schema([column(…), …]).")
+    if not len(schema):
+        raise InvalidDefinition(f"{name}: the schema has no columns.")
+    seen: set[str] = set()
+    for one in schema:
+        bad = not one.name or len(one.name) > _LONGEST or re.search(r"[/.\x00-\x1f\x7f]", one.name)
+        if bad:
+            raise InvalidDefinition(
+                f"{name}: {one.name!r} can't be a column's name; wanted 1 to {_LONGEST} characters without / . "
+                "and control characters."
+            )
+        if one.name in seen:
+            raise InvalidDefinition(f"{name}: column {one.name!r} is declared twice. Rename or remove one.")
+        seen.add(one.name)
+
+
+def _strings(value: str | Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _meta(field_: pa.Field, key: str) -> str:
+    return (field_.metadata or {}).get(key.encode(), b"").decode()

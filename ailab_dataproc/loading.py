@@ -1,0 +1,253 @@
+"""load, plan and batches: from a name to a backend's own object."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ailab_dataproc import splits, storage
+from ailab_dataproc.backends import BACKENDS, backend
+from ailab_dataproc.backends.numpy import to_numpy
+from ailab_dataproc.backends.shards import Part, Selection, read_part
+from ailab_dataproc.dataset import is_pii
+from ailab_dataproc.errors import InvalidRequest, unknown
+from ailab_dataproc.manifest import Prepared, list_names, open_prepared
+from ailab_dataproc.plan import Plan, check_ladder, choose
+from ailab_dataproc.settings import load_settings
+from ailab_dataproc.sizing import Machine, Need
+
+_log = logging.getLogger("ailab_dataproc")
+_NULLS = ("refuse", "mask")
+
+
+def load(reference: str, *, split: str = "all", backend: str = "auto", **selecting: Any) -> Any:
+    """Load a prepared dataset as a backend's own object.
+
+    Args:
+        reference: ``name`` for the newest prepared version, or ``name:1.2.0``.
+        split: such as ``"train"``, ``"train[:80%]"``, ``"train+test"``; ``"all"`` for all splits in order.
+        backend: ``"arrow"``, ``"numpy"``, ``"pandas"``, ``"dask"``, or ``"auto"``, which takes the first of the ladder
+            (pandas, then dask) that fits into this machine and logs one line that says so.
+        **selecting: what `plan` takes: columns, version, nulls, family, allow_pii, data_dir.
+
+    Returns:
+        A ``pyarrow.Table``, a dict of ``numpy.ndarray``, a ``pandas.DataFrame`` or a ``dask.dataframe.DataFrame``.
+        Rows stand in the order of the shards. `schema.CONTRACTS` says which dtype a column has.
+
+    Raises:
+        NotPrepared, UnknownName, InvalidRequest, BackendRefused, MissingLibrary, DamagedData: each with one sentence.
+    """
+    made = plan(reference, split=split, backend=backend, **selecting)
+    if backend == "auto":
+        _log.info("%s %s: backend %s (%s)", made.dataset, split, made.backend, made.returns)
+    return read_plan(made)
+
+
+def read_plan(made: Plan) -> Any:
+    """Do what a plan says."""
+    return backend(made.backend).read(made.selection)
+
+
+def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
+    reference: str,
+    *,
+    split: str = "all",
+    columns: Sequence[str] | None = None,
+    backend: str = "auto",
+    version: str | None = None,
+    family: str | None = None,
+    nulls: str = "refuse",
+    allow_pii: bool = False,
+    data_dir: str | None = None,
+) -> Plan:
+    """Decide what `load` would do, without reading a row.
+
+    Args:
+        reference: ``name``, or ``name:1.2.0``.
+        split: see `load`.
+        columns: the columns wanted, in this order; all by default.
+        backend: see `load`.
+        version: another way to pin ``1.2.0``.
+        family: narrows "auto" to ``"eager"`` or ``"lazy"`` backends.
+        nulls: what NumPy does with nullable columns: ``"refuse"`` them, or return masked arrays (``"mask"``).
+        allow_pii: whether columns with personal data may be loaded.
+        data_dir: where to look; by default as the settings say.
+    """
+    settings = load_settings()
+    place = storage.folder(data_dir or settings.data_dir, settings.storage_options)
+    prepared = _open(place, reference, version)
+    if nulls not in _NULLS:
+        raise InvalidRequest(f"nulls={nulls!r}: wanted 'refuse' or 'mask'.")
+    selection, all_shards = _select(prepared, split, columns, allow_pii, nulls)
+    names = list(BACKENDS) if backend == "auto" else [_known(backend)]
+    considered = {name: _backend(name) for name in names}
+    ladder = check_ladder(settings.auto, family, considered) if backend == "auto" else ()
+    need = _need(selection)
+    machine = Machine.here()
+    choice = choose(need, machine, considered, asked=backend, ladder=ladder)
+    return Plan(
+        dataset=prepared.name,
+        location=prepared.folder.url,
+        split=split,
+        selection=selection,
+        need=need,
+        machine=machine,
+        choice=choice,
+        asked=backend,
+        returns=considered[choice.backend].returns,
+        all_columns=len(prepared.schema),
+        all_shards=all_shards,
+    )
+
+
+def batches(
+    reference: str,
+    *,
+    batch_size: int,
+    format: str = "numpy",  # noqa: A002 - the word that HF's and Ray's users know
+    shuffle: bool = False,
+    seed: int = 0,
+    drop_last: bool = False,
+    **selecting: Any,
+) -> Iterator[Any]:
+    """Iterate over rows in batches, with the memory of a few shards whatever the size of the dataset.
+
+    Args:
+        reference: ``name``, or ``name:1.2.0``.
+        batch_size: rows of each batch; the last one may be shorter.
+        format: ``"numpy"`` for dicts of arrays, ``"arrow"`` for ``pyarrow.Table``.
+        shuffle: whether to visit shards in a random order and permute rows within windows of four shards.
+        seed: of the shuffle; the same seed gives the same order on every machine.
+        drop_last: whether to leave out a last batch that is shorter.
+        **selecting: what `plan` takes: split, columns, version, nulls, allow_pii, data_dir.
+    """
+    if batch_size < 1:
+        raise InvalidRequest(f"batch_size={batch_size}: wanted at least 1.")
+    if format not in ("numpy", "arrow"):
+        raise unknown("format", format, ("numpy", "arrow"))
+    selection = plan(reference, backend="arrow" if format == "arrow" else "numpy", **selecting).selection
+    tables = _shuffled(selection, seed) if shuffle else _tables(selection.parts, selection.schema)
+    return _cut(tables, selection, batch_size, format, drop_last)
+
+
+def _open(place: storage.Folder, reference: str, version: str | None) -> Prepared:
+    from ailab_dataproc.errors import NotPrepared
+
+    try:
+        return open_prepared(place, reference, version)
+    except NotPrepared as error:
+        name = reference.partition(":")[0]
+        from ailab_dataproc import catalog
+
+        known = {*list_names(place), *catalog.definitions(load_settings())}
+        if name not in known:
+            raise unknown("dataset", name, known) from error
+        raise
+
+
+def _known(name: str) -> str:
+    if name not in BACKENDS:
+        raise unknown("backend", name, [*BACKENDS, "auto"])
+    return name
+
+
+_backend = backend  # `backend` is also the name that users know for the argument
+
+
+def _select(
+    prepared: Prepared, split: str, columns: Sequence[str] | None, allow_pii: bool, nulls: str
+) -> tuple[Selection, int]:
+    schema = _columns(prepared, columns, allow_pii)
+    slices = splits.parse(split, prepared.manifest.rows, prepared.name)
+    index = prepared.index().to_pylist()
+    shards = {(row["split"], row["shard"]): row for row in index}
+    parts = []
+    for piece in splits.pieces(slices, prepared.manifest.splits):
+        row = shards[piece.split, piece.shard]
+        whole = sum(row["columns"][name]["bytes"] for name in schema.names)
+        used = whole * piece.take // max(row["rows"], 1)
+        parts.append(Part(prepared.folder, row["path"], row["rows"], row["bytes"], used, piece.skip, piece.take))
+    return Selection(tuple(parts), schema, nulls), len(index)
+
+
+def _columns(prepared: Prepared, columns: Sequence[str] | None, allow_pii: bool) -> pa.Schema:
+    if isinstance(columns, str):
+        raise InvalidRequest(f"columns={columns!r} is a text, wanted a list: columns=[{columns!r}].")
+    names = list(columns) if columns is not None else prepared.schema.names
+    for i, name in enumerate(names):
+        if name not in prepared.schema.names:
+            raise unknown("column", str(name), prepared.schema.names, where=prepared.name)
+        if name in names[:i]:
+            raise InvalidRequest(f"{prepared.name}: column {name!r} is asked for twice. Name it once.")
+    if not names:
+        raise InvalidRequest(f"{prepared.name}: columns=[] asks for nothing. Name at least one column.")
+    fields = [prepared.schema.field(name) for name in names]
+    personal = [one.name for one in fields if is_pii(one)]
+    if personal and not allow_pii:
+        raise InvalidRequest(
+            f"{prepared.name}: {', '.join(map(repr, personal))} hold{'s' * (len(personal) == 1)} personal data (PII). "
+            "Leave out with columns=[…], or pass allow_pii=True if you may."
+        )
+    return pa.schema(fields)
+
+
+def _need(selection: Selection) -> Need:
+    return Need(
+        rows=sum(part.take for part in selection.parts),
+        bytes=sum(part.bytes for part in selection.parts),
+        largest=max((part.bytes for part in selection.parts), default=0),
+        shards=len(selection.parts),
+        schema=selection.schema,
+        nulls=selection.nulls,
+    )
+
+
+def _tables(parts: Sequence[Part], schema: pa.Schema) -> Iterator[pa.Table]:
+    """One table a part; the next one is read meanwhile."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        ahead = None
+        for part in parts:
+            following = pool.submit(read_part, part, schema)
+            if ahead is not None:
+                yield ahead.result()
+            ahead = following
+        if ahead is not None:
+            yield ahead.result()
+
+
+_WINDOW = 4  # shards whose rows are permuted together
+
+
+def _shuffled(selection: Selection, seed: int) -> Iterator[pa.Table]:
+    """Shards in a random order, rows permuted within windows of them."""
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(len(selection.parts))
+    tables = _tables([selection.parts[i] for i in order], selection.schema)
+    window: list[pa.Table] = []
+    for number, table in enumerate(tables):
+        window.append(table)
+        if len(window) == _WINDOW or number == len(order) - 1:
+            rows = pa.concat_tables(window)
+            random = np.random.Generator(np.random.PCG64([seed, number]))
+            window = []
+            yield rows.take(pa.array(random.permutation(len(rows))))
+
+
+def _cut(tables: Iterator[pa.Table], selection: Selection, size: int, format_: str, drop_last: bool) -> Iterator[Any]:
+    rest = selection.schema.empty_table()
+    for table in tables:
+        rest = pa.concat_tables([rest, table]) if len(rest) else table
+        full = len(rest) - len(rest) % size
+        for start in range(0, full, size):
+            yield _batch(rest.slice(start, size), format_, selection.nulls)
+        rest = rest.slice(full)
+    if len(rest) and not drop_last:
+        yield _batch(rest, format_, selection.nulls)
+
+
+def _batch(table: pa.Table, format_: str, nulls: str) -> Any:
+    return table if format_ == "arrow" else to_numpy(table, nulls)

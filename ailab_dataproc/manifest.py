@@ -1,0 +1,144 @@
+"""What was prepared. Written last: a version whose manifest exists is complete."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ailab_dataproc import schema as contract
+from ailab_dataproc.dataset import check_name, check_version
+from ailab_dataproc.errors import DamagedData, NotPrepared, unknown
+from ailab_dataproc.storage import Folder
+
+MANIFEST = "manifest.json"
+INDEX = "index.parquet"
+SOURCES = "sources.parquet"
+_FORMAT_VERSION = 1
+_VERSION_FOLDER = re.compile(r"\d+\.\d+\.\d+")
+
+
+class Manifest(BaseModel):
+    """One prepared version: its schema, sizes and provenance."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: int = _FORMAT_VERSION
+    name: str
+    version: str
+    fingerprint: str  # of all that decides the bytes of the shards
+    parts: dict[str, str]  # the fingerprint's parts: schema, code, sources, layout
+    arrow_schema: str  # Arrow's own serialization, base64
+    columns: list[dict[str, Any]]  # the same for people: name, type, nullable, meaning, unit, pii
+    splits: dict[str, list[int]]  # rows of each shard
+    formats: list[str]
+    bytes: dict[str, int]  # as stored, by format
+    index_checksum: str
+    owner: str = ""
+    description: str = ""
+    citation: str = ""
+    license: str = ""
+    homepage: str = ""
+    release_notes: dict[str, str] = Field(default_factory=dict)
+    provenance: dict[str, Any] = Field(default_factory=dict)  # versions, git commit, runner, seconds; not hashed
+
+    @property
+    def schema_(self) -> pa.Schema:
+        """The declared Arrow schema."""
+        return contract.decode(self.arrow_schema, f"{self.name}:{self.version}")
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Rows of each split."""
+        return {split: sum(shards) for split, shards in self.splits.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A finished version in a data directory."""
+
+    folder: Folder
+    manifest: Manifest
+    schema: pa.Schema
+
+    @property
+    def name(self) -> str:
+        """``name:version``."""
+        return f"{self.manifest.name}:{self.manifest.version}"
+
+    def index(self, format_: str = "parquet") -> pa.Table:
+        """A row a shard of one format, ordered by split and number.
+
+        Columns: split, format, shard, path, rows, bytes, checksum and ``columns``, a struct with, for each column,
+        its Arrow ``bytes``, ``nulls`` and (where the type has an order and isn't PII) ``min`` and ``max``.
+        """
+        where = self.folder.path(INDEX)
+        if not self.folder.exists(INDEX):
+            raise DamagedData(f"{where}: the index is missing. Prepare the version again in an empty folder.")
+        try:
+            table = pq.read_table(io.BytesIO(self.folder.read(INDEX)))
+        except pa.ArrowInvalid as error:
+            raise DamagedData(f"{where}: the index can't be read ({error}). Run verify.") from error
+        return table.filter(pc.field("format") == format_)
+
+
+def list_names(data_dir: Folder) -> list[str]:
+    """The names that have at least one finished version in a data directory, sorted."""
+    found = {path.rsplit("/", 2)[0] for path in data_dir.find("/" + MANIFEST) if path.count("/") >= 2}
+    return sorted(name for name in found if not name.rsplit("/", 1)[-1].startswith("."))
+
+
+def list_versions(data_dir: Folder, name: str) -> list[str]:
+    """The finished versions of a dataset, oldest first."""
+    check_name(name)
+    folder = data_dir / name
+    found = [one for one in folder.names() if _VERSION_FOLDER.fullmatch(one) and (folder / one).exists(MANIFEST)]
+    return sorted(found, key=lambda one: tuple(int(part) for part in one.split(".")))
+
+
+def parse_reference(reference: str, version: str | None = None) -> tuple[str, str | None]:
+    """Split ``name:1.2.0`` into name and version, and check both."""
+    name, _, pinned = reference.partition(":") if isinstance(reference, str) else (reference, "", "")
+    check_name(name)
+    wanted = version or pinned or None
+    if wanted:
+        check_version(wanted, where=name)
+    return name, wanted
+
+
+def open_prepared(data_dir: Folder, reference: str, version: str | None = None) -> Prepared:
+    """Open a finished version: the one asked for, or the newest.
+
+    Raises:
+        NotPrepared: nothing is prepared under this name, with the command that prepares it.
+        UnknownName: the name or the version doesn't exist, with the ones that do.
+        DamagedData: the manifest can't be read.
+    """
+    name, wanted = parse_reference(reference, version)
+    versions = list_versions(data_dir, name)
+    if not versions:
+        raise NotPrepared(f"{name}: nothing is prepared in {data_dir.url}. Run: ailab-dataproc prepare {name}")
+    if wanted and wanted not in versions:
+        raise unknown("version", wanted, versions, where=name)
+    folder = data_dir / name / (wanted or versions[-1])
+    manifest = read_manifest(folder)
+    if manifest.name != name or manifest.version != folder.url.rsplit("/", 1)[-1]:
+        raise DamagedData(f"{folder.path(MANIFEST)}: is of {manifest.name}:{manifest.version}. Move it where it belongs.")
+    return Prepared(folder, manifest, manifest.schema_)
+
+
+def read_manifest(folder: Folder) -> Manifest:
+    """Read and check the manifest of a version's folder."""
+    where = folder.path(MANIFEST)
+    try:
+        return Manifest.model_validate_json(folder.read(MANIFEST))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise DamagedData(f"{where}: {place} can't be read ({first['msg']}). Restore the file.") from error

@@ -1,0 +1,254 @@
+"""Whatever `read` yields becomes record batches of the declared schema, or an error that names the row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as t
+
+from ailab_dataproc.dataset import Source, is_pii
+from ailab_dataproc.errors import InvalidData
+
+_ROWS = 10_000  # dicts that become one batch
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where in a source a batch begins, for messages."""
+
+    source: Source
+    row: int  # rows before it
+
+
+def conform(produced: Iterable[Any], schema: pa.Schema, source: Source) -> Iterator[pa.RecordBatch]:
+    """Check and convert what `read` yields.
+
+    No value changes: an integer may become wider or a float that holds it, never the other way round with loss.
+
+    Args:
+        produced: Arrow tables or record batches, pandas frames, dicts (a row each), or lists of dicts.
+        schema: the declared columns.
+        source: where the rows come from, for messages.
+
+    Yields:
+        Record batches of exactly `schema` (without metadata), never empty.
+
+    Raises:
+        InvalidData: a column is missing or unknown, or a value doesn't fit; source, row, column and value are named.
+    """
+    row = 0
+    for item in _grouped(produced, source):
+        for batch in _batches(item, schema, _Place(source, row)):
+            if batch.num_rows:
+                yield _checked(batch, schema, _Place(source, row))
+                row += batch.num_rows
+
+
+def _grouped(produced: Iterable[Any], source: Source) -> Iterator[Any]:
+    if produced is None or isinstance(produced, dict | str | bytes) or not isinstance(produced, Iterable):
+        if produced is None or not hasattr(produced, "__dataframe__"):
+            raise InvalidData(
+                f"{source.name}: read() returned {type(produced).__name__}, wanted an iterable. Use `yield` in it."
+            )
+    if isinstance(produced, pa.Table | pa.RecordBatch) or hasattr(produced, "__dataframe__"):
+        yield produced
+        return
+    rows: list[dict[str, Any]] = []
+    for item in produced:
+        if isinstance(item, dict):
+            rows.append(item)
+        elif isinstance(item, list):
+            rows.extend(item)
+        else:
+            if rows:
+                yield rows
+                rows = []
+            yield item
+        if len(rows) >= _ROWS:
+            yield rows
+            rows = []
+    if rows:
+        yield rows
+
+
+def _batches(item: Any, schema: pa.Schema, place: _Place) -> list[pa.RecordBatch]:
+    if isinstance(item, pa.RecordBatch):
+        return [item]
+    if isinstance(item, pa.Table):
+        return item.to_batches()  # type: ignore[no-any-return]
+    if isinstance(item, list):
+        return [_from_rows(item, schema, place)]
+    if type(item).__module__.partition(".")[0] == "pandas" and hasattr(item, "columns"):
+        return [_from_pandas(item, schema, place)]
+    raise InvalidData(
+        f"{place.source.name}: read() yielded a {type(item).__name__}, wanted Arrow tables or record batches, "
+        "pandas frames, or dicts (one a row)."
+    )
+
+
+def _from_rows(rows: list[Any], schema: pa.Schema, place: _Place) -> pa.RecordBatch:
+    wanted = set(schema.names)
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict) or row.keys() != wanted:
+            where = f"row {place.row + number + 1} of {place.source.name}"
+            if not isinstance(row, dict):
+                raise InvalidData(f"{where} is a {type(row).__name__}, wanted a dict with the columns as keys.")
+            raise InvalidData(f"{where} {_difference(row.keys(), schema)}")
+    arrays = []
+    for field in schema:
+        values = [row[field.name] for row in rows]
+        try:
+            arrays.append(pa.array(values, type=field.type))
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            bad = next((i for i, value in enumerate(values) if not _converts(value, field.type)), None)
+            if bad is None:
+                raise InvalidData(f"{place.source.name}: column {field.name!r}: {error}") from error
+            raise _bad_value(field, values[bad], place, bad) from error
+    return pa.RecordBatch.from_arrays(arrays, schema=_plain(schema))
+
+
+def _converts(value: Any, type_: pa.DataType) -> bool:
+    try:
+        pa.array([value], type=type_)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return False
+    return True
+
+
+def _from_pandas(frame: Any, schema: pa.Schema, place: _Place) -> pa.RecordBatch:
+    if list(frame.columns) != schema.names:
+        _check_names([str(name) for name in frame.columns], schema, place)
+    arrays = []
+    for field in schema:
+        column = frame[field.name]
+        try:
+            # NumPy-backed columns mark a missing value by NaN; from_pandas=True makes nulls of them where declared.
+            array = pa.Array.from_pandas(column) if field.nullable else pa.array(column.array, from_pandas=False)
+        except (pa.ArrowException, TypeError, ValueError):
+            array = _from_rows([{field.name: value} for value in column], pa.schema([field]), place).column(0)
+        arrays.append(array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array)
+    return pa.RecordBatch.from_arrays(arrays, names=schema.names)
+
+
+def _checked(batch: pa.RecordBatch, schema: pa.Schema, place: _Place) -> pa.RecordBatch:
+    if batch.schema.names != schema.names:
+        _check_names(batch.schema.names, schema, place)
+        batch = batch.select(schema.names)
+    arrays = [_fit(batch.column(i), field, place) for i, field in enumerate(schema)]
+    return pa.RecordBatch.from_arrays(arrays, schema=_plain(schema))
+
+
+def _check_names(found: list[str], schema: pa.Schema, place: _Place) -> None:
+    twice = next((name for i, name in enumerate(found) if name in found[:i]), None)
+    if twice is not None:
+        raise InvalidData(f"{place.source.name}: column {twice!r} is there twice. Drop one in read().")
+    if set(found) != set(schema.names):
+        raise InvalidData(f"{place.source.name} {_difference(found, schema)}")
+
+
+def _difference(found: Iterable[str], schema: pa.Schema) -> str:
+    names = list(found)
+    missing = [name for name in schema.names if name not in names]
+    extra = [name for name in names if name not in schema.names]
+    told = [f"lacks the column{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}"] if missing else []
+    if extra:
+        told.append(f"has {', '.join(map(repr, extra))}, which the schema doesn't declare")
+    return f"{' and '.join(told)}. Declare or drop columns so that rows and schema agree."
+
+
+def _fit(array: pa.Array, field: pa.Field, place: _Place) -> pa.Array:
+    if array.type != field.type:
+        try:
+            array = _cast(array, field.type)
+        except (pa.ArrowException, ValueError) as error:
+            bad = _first_bad(array, field.type)
+            if bad is None:
+                raise InvalidData(
+                    f"{place.source.name}: column {field.name!r} is {array.type}, want {field.type}. Cast it in read()."
+                ) from error
+            raise _bad_value(field, array[bad].as_py(), place, bad) from error
+    if array.null_count and not field.nullable:
+        bad = pc.index(array.is_null(), True).as_py()
+        raise InvalidData(
+            f"row {place.row + bad + 1} of {place.source.name} has no value for {field.name!r}, which isn't nullable. "
+            "Declare nullable=True, or fill it in read()."
+        )
+    return array
+
+
+def _cast(array: pa.Array, wanted: pa.DataType) -> pa.Array:
+    if not _allowed(array.type, wanted):
+        raise ValueError(f"{array.type} doesn't become {wanted} by itself")
+    if t.is_dictionary(array.type) and not t.is_dictionary(wanted):
+        return _cast(array.cast(array.type.value_type), wanted)
+    if t.is_dictionary(wanted) and not t.is_dictionary(array.type):
+        return _cast(array, wanted.value_type).dictionary_encode().cast(wanted)
+    result = array.cast(wanted, safe=True)
+    if t.is_floating(array.type) and t.is_floating(wanted) and wanted.bit_width < array.type.bit_width:
+        back = result.cast(array.type)
+        if not pc.all(pc.or_kleene(pc.equal(back, array), pc.is_nan(array)), skip_nulls=True).as_py():
+            raise ValueError("the float would lose digits")
+    return result
+
+
+def _allowed(found: pa.DataType, wanted: pa.DataType) -> bool:
+    if t.is_null(found) or found == wanted:
+        return True
+    if t.is_dictionary(found) or t.is_dictionary(wanted):
+        plain = [one.value_type if t.is_dictionary(one) else one for one in (found, wanted)]
+        return _allowed(plain[0], plain[1])
+    if _is_list(found) and _is_list(wanted):
+        return _allowed(found.value_type, wanted.value_type)
+    if t.is_struct(found) and t.is_struct(wanted):
+        return found.num_fields == wanted.num_fields
+    if t.is_timestamp(found) and t.is_timestamp(wanted):
+        return (found.tz is None) == (wanted.tz is None)
+    families = (
+        lambda x: t.is_integer(x) or t.is_floating(x),
+        lambda x: t.is_string(x) or t.is_large_string(x) or t.is_string_view(x),
+        lambda x: t.is_binary(x) or t.is_large_binary(x) or t.is_fixed_size_binary(x),
+        lambda x: t.is_decimal(x) or t.is_integer(x),
+        lambda x: t.is_duration(x),
+        lambda x: t.is_date(x),
+    )
+    return any(family(found) and family(wanted) for family in families)
+
+
+def _is_list(type_: pa.DataType) -> bool:
+    return bool(t.is_list(type_) or t.is_large_list(type_) or t.is_fixed_size_list(type_))
+
+
+def _first_bad(array: pa.Array, wanted: pa.DataType) -> int | None:
+    """The first row that can't be cast, found by halving; None where it isn't one row's fault."""
+    if not _allowed(array.type, wanted) and array.null_count == len(array):
+        return None
+    low, high = 0, len(array)
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            _cast(array.slice(low, middle - low), wanted)
+            low = middle
+        except (pa.ArrowException, ValueError):
+            high = middle
+    return low
+
+
+def _bad_value(field: pa.Field, value: Any, place: _Place, offset: int) -> InvalidData:
+    shown = "<not shown: PII>" if is_pii(field) else _short(value)
+    return InvalidData(
+        f"row {place.row + offset + 1} of {place.source.name} has {field.name}={shown}, want {field.type}. "
+        "Mend the source, cast it in read(), or declare another type."
+    )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def _plain(schema: pa.Schema) -> pa.Schema:
+    return schema.remove_metadata()

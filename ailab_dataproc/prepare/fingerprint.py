@@ -1,0 +1,104 @@
+"""What decides the bytes of the shards, as a hash: schema, code, sources, layout. Documentation is left out."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from ailab_dataproc import storage
+from ailab_dataproc.dataset import Dataset, Source, shape
+from ailab_dataproc.prepare.tasks import Layout
+
+_DOCUMENTATION = frozenset({"owner", "description", "citation", "license", "homepage", "release_notes"})
+
+
+def identify(sources: Mapping[str, Sequence[Source]]) -> dict[str, tuple[Source, ...]]:
+    """Give each source an identity: what its bucket says of it, or the checksum of its content."""
+    with ThreadPoolExecutor() as pool:
+        return {split: tuple(pool.map(_identified, members)) for split, members in sources.items()}
+
+
+def fingerprint_parts(
+    dataset: Dataset, sources: Mapping[str, Sequence[Source]], layout: Layout, formats: Sequence[str]
+) -> dict[str, str]:
+    """The parts of the fingerprint; each changes only with what it is named after.
+
+    Args:
+        dataset: the definition.
+        sources: with an identity each, from `identify`.
+        layout: how rows become shards.
+        formats: the formats that are written.
+    """
+    columns = [(one.name, str(one.type), one.nullable, shape(one)) for one in dataset.schema]
+    members = {split: [(source.identity, source.size) for source in found] for split, found in sources.items()}
+    return {
+        "schema": _hash(columns),
+        "code": _hash(_code(dataset)),
+        "sources": _hash(members),
+        "layout": _hash([asdict(layout), sorted(formats)]),
+    }
+
+
+def fingerprint(parts: Mapping[str, str]) -> str:
+    """One hash of all parts."""
+    return _hash(dict(sorted(parts.items())))
+
+
+def _identified(source: Source) -> Source:
+    if source.identity is not None:
+        return source
+    parent, _, name = source.url.rpartition("/")
+    if path := source.local_path:
+        parent, _, name = path.rpartition("/")
+    return replace(source, identity=storage.checksum(storage.Folder(parent, dict(source.options)), name))
+
+
+def _hash(value: Any) -> str:
+    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _code(dataset: Dataset) -> list[str]:
+    """The source of the modules that define `read` and `sources`, without comments and documentation."""
+    return sorted({_stripped(_source_of(function)) for function in (dataset.read, dataset.sources) if function})
+
+
+def _source_of(function: Any) -> str:
+    file = inspect.getsourcefile(function)
+    if file and Path(file).exists():
+        return Path(file).read_text(encoding="utf-8")
+    import textwrap
+
+    return textwrap.dedent(inspect.getsource(function))  # a notebook's cell
+
+
+def _stripped(source: str) -> str:
+    tree = _WithoutDocumentation().visit(ast.parse(source))
+    return ast.unparse(tree)
+
+
+class _WithoutDocumentation(ast.NodeTransformer):
+    """Drops docstrings, and from `Dataset(…)` what people read; comments are gone by parsing."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        """Drop a lone string."""
+        if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            return ast.Pass()
+        return self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """Drop documentation, and what the fingerprint has otherwise, from ``Dataset(…)``."""
+        if isinstance(node.func, ast.Name | ast.Attribute) and _name(node.func) == "Dataset":
+            dropped = _DOCUMENTATION | {"version", "schema", "splits"}
+            node.keywords = [keyword for keyword in node.keywords if keyword.arg not in dropped]
+        return self.generic_visit(node)
+
+
+def _name(node: ast.Name | ast.Attribute) -> str:
+    return node.id if isinstance(node, ast.Name) else node.attr

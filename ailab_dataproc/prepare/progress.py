@@ -1,0 +1,39 @@
+"""A progress bar over finished tasks: it counts receipts, so it works for any runner."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ailab_dataproc.storage import Folder
+
+_EVERY = 0.25  # seconds between two looks
+
+
+@contextmanager
+def watched(receipts: Folder, total: int, label: str, *, shown: bool) -> Iterator[None]:
+    """Show how many of `total` tasks have left a receipt while the block runs."""
+    if not shown:
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    done = threading.Event()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        line = bar.add_task(f"prepare {label}", total=total)
+
+        def watch() -> None:
+            while not done.wait(_EVERY):
+                bar.update(line, completed=len(receipts.names()))
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+            bar.update(line, completed=len(receipts.names()))

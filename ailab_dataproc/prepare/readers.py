@@ -1,0 +1,133 @@
+"""The readers that a dataset has by default: CSV, JSON Lines and Parquet, streamed, typed by the declared schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet as pq
+import pyarrow.types as t
+
+from ailab_dataproc.dataset import Read, Source, is_pii
+from ailab_dataproc.errors import InvalidData, InvalidDefinition
+
+_BLOCK = 8 << 20  # bytes of text parsed at a time
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+
+
+def reader(schema: pa.Schema) -> Read:
+    """A `read` for sources whose ending says their format (.csv, .tsv, .jsonl, .ndjson, .parquet; also compressed)."""
+
+    def read(source: Source) -> Iterator[pa.RecordBatch]:
+        name = source.name.lower()
+        for ending in _COMPRESSED:
+            name = name.removesuffix(ending)
+        if name.endswith((".csv", ".tsv")):
+            return read_csv(source, schema, delimiter="\t" if name.endswith(".tsv") else ",")
+        if name.endswith((".jsonl", ".ndjson")):
+            return read_jsonl(source, schema)
+        if name.endswith((".parquet", ".pq")):
+            return read_parquet(source)
+        raise InvalidDefinition(
+            f"{source.name}: its ending names no format that is read by itself (.csv, .tsv, .jsonl, .parquet). "
+            "Give the dataset a read= function."
+        )
+
+    return read
+
+
+def read_csv(source: Source, schema: pa.Schema, *, delimiter: str = ",") -> Iterator[pa.RecordBatch]:
+    """Read a CSV file with a header line. An empty field is null; in a string column that isn't nullable it is "".
+
+    Raises:
+        InvalidData: a value that isn't of its column's type, a line with another number of fields, text that isn't
+            UTF-8.
+    """
+    options = {
+        "read_options": pa.csv.ReadOptions(block_size=_BLOCK, use_threads=False),
+        "parse_options": pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        "convert_options": pa.csv.ConvertOptions(
+            column_types={field.name: _parsed(field.type) for field in schema},
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    }
+    try:
+        with source.open() as file:
+            for batch in pa.csv.open_csv(file, **options):
+                yield _empty_strings(batch, schema)
+    except pa.ArrowInvalid as error:
+        raise _located(source, schema, str(error)) from error
+    except (EOFError, UnicodeDecodeError) as error:
+        raise InvalidData(f"{source.name}: can't be read to its end ({error}). Get the file again.") from error
+
+
+def read_jsonl(source: Source, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Read a file with one JSON object a line. A key that is absent is null.
+
+    Raises:
+        InvalidData: a line that is no JSON object, or has a value of another type or a key that isn't declared.
+    """
+    parse = pa.json.ParseOptions(
+        explicit_schema=pa.schema([(field.name, _parsed(field.type)) for field in schema]), unexpected_field_behavior="error"
+    )
+    try:
+        with source.open() as file:
+            for batch in pa.json.open_json(file, pa.json.ReadOptions(block_size=_BLOCK, use_threads=False), parse):
+                yield batch
+    except pa.ArrowInvalid as error:
+        raise InvalidData(f"{source.name}: {error}. Mend the source or the schema.") from error
+
+
+def read_parquet(source: Source) -> Iterator[pa.RecordBatch]:
+    """Read a Parquet file batch by batch.
+
+    Raises:
+        InvalidData: the file isn't Parquet, or is cut off.
+    """
+    try:
+        with source.open() as file:
+            yield from pq.ParquetFile(file).iter_batches(65_536)
+    except pa.ArrowInvalid as error:
+        raise InvalidData(f"{source.name}: can't be read as Parquet ({error}). Get the file again.") from error
+
+
+def _empty_strings(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    for number, name in enumerate(batch.schema.names):
+        column = batch.column(number)
+        declared = schema.field(name) if name in schema.names else None
+        if column.null_count and declared is not None and not declared.nullable and t.is_string(column.type):
+            batch = batch.set_column(number, name, column.fill_null(""))
+    return batch
+
+
+def _parsed(type_: pa.DataType) -> pa.DataType:
+    """The type that text is parsed to; a dictionary is encoded afterwards."""
+    return type_.value_type if t.is_dictionary(type_) else type_
+
+
+def _located(source: Source, schema: pa.Schema, message: str) -> InvalidData:
+    """Turn Arrow's CSV message into ours: it counts lines from the header, and columns from 0."""
+    import re
+
+    column = re.search(r"In CSV column #(\d+)(?:: )?(?:Row #(\d+): )?", message)
+    value = re.search(r"CSV conversion error to (\S+): invalid value '(.*)'", message, re.DOTALL)
+    if not column or not value:
+        return InvalidData(f"{source.name}: {message.strip().rstrip('.')}. Mend the source, or read it with read=.")
+    name = _column_name(source, int(column[1]))
+    pii = name in schema.names and is_pii(schema.field(name))
+    shown = "<not shown: PII>" if pii else repr(value[2])
+    row = f"row {int(column[2]) - 1} of " if column[2] else ""
+    return InvalidData(f"{row}{source.name} has {name}={shown}, want {value[1]}. Mend the source, or read it with read=.")
+
+
+def _column_name(source: Source, number: int) -> str:
+    import csv
+    import io
+
+    with source.open() as file:
+        header = next(csv.reader(io.TextIOWrapper(file, encoding="utf-8", errors="replace")), [])
+    return header[number] if number < len(header) else f"column {number + 1}"

@@ -1,0 +1,63 @@
+"""Which engine maps tasks over workers. Beam sees tasks, never rows; the runner is always named."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from ailab_dataproc.errors import InvalidRequest, require, unknown
+from ailab_dataproc.prepare.tasks import Task
+from ailab_dataproc.prepare.write import Job, run_task
+
+# Beam's name for the way its FnApiRunner works.
+RUNNERS = {"inline": "in_memory", "threads": "multi_threading", "processes": "multi_processing"}
+
+
+def check_runner(runner: str, workers: int | None) -> int:
+    """The number of workers that a runner will use.
+
+    Raises:
+        UnknownName: there is no such runner.
+        InvalidRequest: the number of workers makes no sense for it.
+    """
+    if runner not in RUNNERS:
+        raise unknown("runner", runner, RUNNERS)
+    if workers is not None and workers < 1:
+        raise InvalidRequest(f"workers={workers}: wanted at least 1. Leave it out to use every core.")
+    if runner == "inline":
+        if workers not in (None, 1):
+            raise InvalidRequest(f"runner='inline' works in one thread, but workers={workers}. Use runner='threads'.")
+        return 1
+    return workers or len(os.sched_getaffinity(0))
+
+
+def run(job: Job, tasks: Sequence[Task], runner: str, workers: int) -> None:
+    """Run all tasks on Beam's FnApiRunner and wait for them."""
+    require("apache_beam", "beam")
+    with _quiet():
+        import apache_beam as beam
+        from apache_beam.options.pipeline_options import PipelineOptions
+        from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+    # Named outright: Beam's default runner first tries to download a Go binary.
+    options = PipelineOptions([f"--direct_running_mode={RUNNERS[runner]}", f"--direct_num_workers={workers}"])
+    with _quiet(), beam.Pipeline(runner=FnApiRunner(), options=options) as pipeline:
+        _ = (
+            pipeline
+            | "Tasks" >> beam.Create(list(tasks), reshuffle=False)
+            | "Spread" >> beam.Reshuffle()
+            | "Write" >> beam.Map(functools.partial(run_task, job))
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Beam warns of Google libraries that nobody asked for, and of its own workers; errors still come through."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)

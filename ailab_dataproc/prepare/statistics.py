@@ -1,0 +1,67 @@
+"""What the index keeps of each column of a shard: Arrow bytes, nulls, min and max."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as t
+
+from ailab_dataproc.dataset import is_pii
+
+_LONGEST = 64  # characters or bytes of a text that is kept as min or max
+
+
+def bounded(one: pa.Field) -> bool:
+    """Whether min and max of a column are kept: its type has an order, and it holds no personal data."""
+    type_ = one.type
+    ordered = (
+        t.is_integer(type_)
+        or t.is_floating(type_)
+        or t.is_timestamp(type_)
+        or t.is_date(type_)
+        or t.is_decimal128(type_)
+        or t.is_duration(type_)
+        or t.is_string(type_)
+    )
+    return ordered and not t.is_float16(type_) and not is_pii(one)
+
+
+def struct_type(schema: pa.Schema) -> pa.StructType:
+    """The index's ``columns``: a struct a column."""
+    fields = []
+    for one in schema:
+        inner = [pa.field("bytes", pa.int64()), pa.field("nulls", pa.int64())]
+        if bounded(one):
+            inner += [pa.field("min", one.type), pa.field("max", one.type)]
+        fields.append(pa.field(one.name, pa.struct(inner)))
+    return pa.struct(fields)
+
+
+@dataclass(slots=True)
+class ColumnStatistics:
+    """Collected from batches of one column of one shard."""
+
+    column: pa.Field
+    bytes: int = 0
+    nulls: int = 0
+    _bounds: list[Any] = field(default_factory=list)  # scalars of the column's type
+
+    def add(self, array: pa.Array) -> None:
+        """Count one batch."""
+        self.bytes += array.nbytes
+        self.nulls += array.null_count
+        if bounded(self.column):
+            both = pc.min_max(array)
+            self._bounds += [bound for bound in (both["min"], both["max"]) if bound.is_valid]
+
+    def to_struct(self) -> dict[str, Any]:
+        """The column's entry in the index; min and max are null where unknown."""
+        result: dict[str, Any] = {"bytes": self.bytes, "nulls": self.nulls}
+        if bounded(self.column):
+            both = pc.min_max(pa.array(self._bounds, type=self.column.type))
+            known = not any(t.is_string(self.column.type) and len(b.as_py() or "") > _LONGEST for b in both.values())
+            result |= {"min": both["min"] if known else None, "max": both["max"] if known else None}
+        return result

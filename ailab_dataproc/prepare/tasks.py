@@ -1,0 +1,103 @@
+"""From a dataset's splits to tasks: which sources each task reads. Deterministic, whatever runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ailab_dataproc import storage
+from ailab_dataproc.dataset import Dataset, Source
+from ailab_dataproc.errors import InvalidData, InvalidRequest, StorageFailed, unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Some sources of one split, which become one or more shards. What travels through Beam."""
+
+    split: str
+    number: int  # within the split
+    sources: tuple[Source, ...]
+
+    @property
+    def label(self) -> str:
+        """A file name's worth of identity."""
+        return f"{self.split}-{self.number:05d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How rows become shards; part of the fingerprint."""
+
+    shard_bytes: int = 128 << 20  # Arrow bytes after which a shard is closed
+    chunk_rows: int = 32_768  # rows handled at a time; shards are cut at multiples of it
+    row_group_rows: int = 1_000_000
+
+
+def find_sources(
+    dataset: Dataset, given: Mapping[str, Sequence[str]] | None = None, options: dict[str, Any] | None = None
+) -> dict[str, tuple[Source, ...]]:
+    """The sources of each split, sorted by URL.
+
+    Args:
+        dataset: the definition.
+        given: paths, URLs or globs by split, in place of the definition's.
+        options: fsspec options for URLs.
+
+    Raises:
+        UnknownName: `given` names a split that the dataset doesn't have.
+        StorageFailed: a pattern matches nothing.
+        InvalidData: a source is empty, or named twice.
+        InvalidRequest: a split has no sources, neither in the definition nor in `given`.
+    """
+    for split in given or {}:
+        if split not in dataset.splits:
+            raise unknown("split", split, dataset.splits, where=dataset.name)
+    found = {}
+    for split, patterns in dataset.splits.items():
+        asked = tuple((given or {}).get(split, patterns))
+        if not asked:
+            raise InvalidRequest(f"{dataset.name}: split {split!r} has no sources. Give them: --source {split}=PATH")
+        sources = [source for text in asked for source in _expand(dataset, split, text, options)]
+        found[split] = tuple(sorted(sources, key=lambda source: source.url))
+        _check_distinct(dataset, found[split])
+    return found
+
+
+def make_tasks(sources: Mapping[str, Sequence[Source]], layout: Layout) -> tuple[Task, ...]:
+    """Group neighbouring small files, so that a task reads up to a quarter of a shard's bytes of them."""
+    tasks = []
+    for split, members in sources.items():
+        groups: list[list[Source]] = []
+        room = 0
+        for source in members:
+            if not groups or source.size == 0 or source.size > room:
+                groups.append([])
+                room = layout.shard_bytes // 4
+            groups[-1].append(source)
+            room = room - source.size if source.size else 0
+        tasks += [Task(split, number, tuple(group)) for number, group in enumerate(groups)]
+    return tuple(tasks)
+
+
+def _expand(dataset: Dataset, split: str, text: str, options: dict[str, Any] | None) -> list[Source]:
+    if dataset.sources is not None:
+        return list(dataset.sources(split, text))
+    stats = storage.expand(text, options)
+    if not stats:
+        raise StorageFailed(f"{dataset.name}: the source {text!r} of split {split!r} does not exist ({_searched(text)}).")
+    for stat in stats:
+        if stat.size == 0:
+            raise InvalidData(f"{stat.url}: the source is empty (0 bytes). Remove it, or get it again.")
+    return [Source(stat.url, split, stat.size, stat.identity, options or {}) for stat in stats]
+
+
+def _searched(text: str) -> str:
+    path = storage.local_path(text)
+    return f"looked for {path}" if path else "nothing matches"
+
+
+def _check_distinct(dataset: Dataset, sources: Sequence[Source]) -> None:
+    for left, right in zip(sources, sources[1:], strict=False):
+        if left.url == right.url:
+            raise InvalidData(f"{dataset.name}: the source {left.url} is named twice in split {left.split!r}. Name it once.")

@@ -1,0 +1,56 @@
+"""prepare: from a name or a Dataset to a finished version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ailab_dataproc import catalog, storage
+from ailab_dataproc.dataset import Dataset
+from ailab_dataproc.errors import unknown
+from ailab_dataproc.manifest import parse_reference
+from ailab_dataproc.prepare.pipeline import FORMATS, Options, prepare_dataset
+from ailab_dataproc.report import Report
+from ailab_dataproc.settings import load_settings
+
+
+def prepare(
+    dataset: str | Dataset,
+    *,
+    data_dir: str | None = None,
+    sources: Mapping[str, str | Sequence[str]] | None = None,
+    runner: str = "threads",
+    workers: int | None = None,
+    formats: Sequence[str] = FORMATS,
+    progress: bool = False,
+) -> Report:
+    """Make a version of a dataset: Parquet and TFRecord shards, an index and a manifest. A no-op where it is there.
+
+    Args:
+        dataset: a name from the catalog (``name:1.2.0`` checks the definition's version), or a definition.
+        data_dir: a folder; by default as the settings say.
+        sources: by split, paths, URLs or globs in place of the definition's.
+        runner: ``"threads"`` (the default; Arrow releases the interpreter's lock), ``"processes"`` (for a `read` in
+            plain Python), ``"inline"`` (one thread).
+        workers: how many; by default one a core.
+        formats: ``("parquet", "tfrecord")``, or ``("parquet",)``, which is faster where nobody needs TFDS.
+        progress: whether to show a bar.
+
+    Returns:
+        The report: rows, shards, bytes, seconds, peak memory.
+    """
+    settings = load_settings()
+    if isinstance(dataset, str):
+        name, version = parse_reference(dataset)
+        found = catalog.find(name, settings)
+        if version and version != found.version:
+            raise unknown("version", version, [found.version], where=name, hint="Its definition makes no other.")
+    else:
+        found = dataset
+    given = {k: (v,) if isinstance(v, str) else tuple(v) for k, v in (sources or {}).items()}
+    options: dict[str, Any] = {"runner": runner, "workers": workers, "formats": tuple(formats), "progress": progress}
+    return prepare_dataset(
+        found,
+        storage.folder(data_dir or settings.data_dir, settings.storage_options),
+        Options(sources=given, storage_options=settings.storage_options, **options),
+    )

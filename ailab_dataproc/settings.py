@@ -1,0 +1,71 @@
+"""Where the data lies and which definitions are seen: one YAML file and the environment, into frozen Settings."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ailab_dataproc.errors import SettingsError, unknown
+
+_ENVIRONMENT = {
+    "data_dir": "AILAB_DATA_DIR",
+    "datasets": "AILAB_DATASETS",
+    "auto": "AILAB_AUTO",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a site or a user sets once."""
+
+    data_dir: str = "~/ailab_data"  # a folder or a URL; holds <name>/<version>/manifest.json
+    datasets: tuple[str, ...] = ()  # folders with dataset definitions, searched beside the installed packages
+    auto: tuple[str, ...] = ("pandas", "dask")  # the ladder of backend="auto", first that doesn't refuse wins
+    storage_options: dict[str, Any] | None = None  # passed to fsspec for URLs; never written anywhere
+
+
+def load_settings(path: str | Path | None = None) -> Settings:
+    """Read the settings: defaults, then the file, then the environment.
+
+    Args:
+        path: the YAML file; by default ``$AILAB_SETTINGS`` or ``~/.config/ailab_dataproc/settings.yaml``,
+            which need not exist.
+
+    Raises:
+        SettingsError: the file isn't a mapping, has an unknown key, or a value of another kind.
+    """
+    asked = path or os.environ.get("AILAB_SETTINGS")
+    file = Path(asked or "~/.config/ailab_dataproc/settings.yaml").expanduser()
+    if asked and not file.exists():
+        raise SettingsError(f"{file}: the settings file does not exist. Create it, or unset AILAB_SETTINGS.")
+    values = _from_file(file) if file.exists() else {}
+    for key, variable in _ENVIRONMENT.items():
+        if os.environ.get(variable):
+            values[key] = os.environ[variable]
+    for key, separator in (("datasets", os.pathsep), ("auto", ",")):
+        if isinstance(values.get(key), str):
+            values[key] = [part.strip() for part in values[key].split(separator) if part.strip()]
+        if key in values:
+            values[key] = tuple(values[key])
+    return Settings(**values)
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(f"{file}: can't be read as YAML ({error}).") from error
+    if not isinstance(values, dict):
+        raise SettingsError(f"{file}: found a {type(values).__name__}, wanted keys and values such as data_dir: /data.")
+    known = {field.name for field in fields(Settings)}
+    for key, value in values.items():
+        if key not in known:
+            raise SettingsError(str(unknown("setting", str(key), known, where=str(file))))
+        wanted = {"data_dir": str, "storage_options": dict}.get(key, (list, str))
+        if not isinstance(value, wanted):
+            raise SettingsError(f"{file}: {key} is {value!r}, which has the wrong type ({type(value).__name__}).")
+    return values

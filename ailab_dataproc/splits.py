@@ -1,0 +1,107 @@
+"""The split grammar of TFDS: "train[:80%]+test" to rows of shards. Pure functions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ailab_dataproc.errors import InvalidRequest, unknown
+
+_PART = re.compile(r"\s*(?P<name>[A-Za-z0-9_]+)\s*(\[\s*(?P<start>[^:\]]*?)\s*:\s*(?P<stop>[^:\]]*?)\s*\])?\s*")
+_BOUND = re.compile(r"(?P<number>-?\d+)(?P<percent>%?)")
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Rows [start, stop) of one split."""
+
+    split: str
+    start: int  # row
+    stop: int  # row
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows of one shard: `take` of them after `skip`."""
+
+    split: str
+    shard: int  # its number within the split
+    skip: int  # rows
+    take: int  # rows
+
+
+def parse(spec: str, rows: Mapping[str, int], where: str) -> tuple[Slice, ...]:
+    """Read a split spec in the grammar of TFDS: names, ``[start:stop]`` in rows or per cent, ``+``.
+
+    Per cent bounds round to the nearest row, as TFDS does by default.
+
+    Args:
+        spec: such as ``"train"``, ``"train[:80%]"``, ``"train[-10%:]+test[100:200]"``, or ``"all"``.
+        rows: the number of rows of each split.
+        where: the dataset, for messages.
+
+    Raises:
+        UnknownName: a split that doesn't exist.
+        InvalidRequest: a text outside the grammar, a bound outside the split, or two parts that share rows.
+    """
+    slices: list[Slice] = []
+    for text in spec.split("+"):
+        match = _PART.fullmatch(text)
+        if not match:
+            raise InvalidRequest(f"{where}: split {spec!r} can't be read. Write it as 'train[:80%]' or 'train+test'.")
+        name = match["name"]
+        if name == "all" and "all" not in rows:
+            slices += [Slice(one, 0, count) for one, count in rows.items()]
+            continue
+        if name not in rows:
+            raise unknown("split", name, rows, where=where)
+        start = _bound(match["start"], rows[name], 0, where, spec)
+        stop = _bound(match["stop"], rows[name], rows[name], where, spec)
+        if start > stop:
+            raise InvalidRequest(f"{where}: split {spec!r} ends (row {stop}) before it starts (row {start}). Swap the bounds.")
+        slices.append(Slice(name, start, stop))
+    _check_disjoint(slices, spec, where)
+    return tuple(slices)
+
+
+def pieces(slices: Sequence[Slice], shard_rows: Mapping[str, Sequence[int]]) -> tuple[Piece, ...]:
+    """Cut slices of splits into pieces of shards, in order; shards that a slice doesn't touch are left out."""
+    found: list[Piece] = []
+    for part in slices:
+        first = 0
+        for shard, count in enumerate(shard_rows[part.split]):
+            skip = max(part.start - first, 0)
+            take = min(part.stop - first, count) - skip
+            if take > 0:
+                found.append(Piece(part.split, shard, skip, take))
+            first += count
+    return tuple(found)
+
+
+def _bound(text: str | None, rows: int, default: int, where: str, spec: str) -> int:
+    if not text:
+        return default
+    match = _BOUND.fullmatch(text.replace("_", ""))
+    if not match:
+        raise InvalidRequest(
+            f"{where}: split {spec!r} has the bound {text!r}, wanted rows such as 1000 or per cent such as 80%."
+        )
+    number = int(match["number"])
+    if match["percent"]:
+        if abs(number) > 100:
+            raise InvalidRequest(f"{where}: split {spec!r} asks for {number}%, wanted -100% to 100%.")
+        number = round(number * rows / 100)
+    elif abs(number) > rows:
+        raise InvalidRequest(f"{where}: split {spec!r} asks for row {number}, but the split has {rows:,} rows.")
+    return number + rows if number < 0 else number
+
+
+def _check_disjoint(slices: Sequence[Slice], spec: str, where: str) -> None:
+    ordered = sorted((one for one in slices if one.stop > one.start), key=lambda one: (one.split, one.start))
+    for left, right in zip(ordered, ordered[1:], strict=False):
+        if left.split == right.split and right.start < left.stop:
+            raise InvalidRequest(
+                f"{where}: split {spec!r} names rows {right.start} to {min(left.stop, right.stop)} of "
+                f"{left.split!r} twice. Make its parts disjoint."
+            )

@@ -1,0 +1,48 @@
+"""Is what was prepared still what was written? Names each file that is missing, damaged or foreign."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ailab_dataproc.manifest import INDEX, MANIFEST, SOURCES, Prepared
+from ailab_dataproc.storage import checksum
+
+_OURS = {MANIFEST, INDEX, SOURCES}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong."""
+
+    path: str
+    what: str
+
+
+def verify_version(prepared: Prepared, *, deep: bool = True) -> Iterator[Fault]:
+    """Compare a version's files with its index.
+
+    Args:
+        prepared: the version.
+        deep: whether to read every byte and compare checksums; otherwise only presence and sizes.
+
+    Yields:
+        The faults, in the order of the index; nothing where all is well.
+    """
+    folder = prepared.folder
+    if checksum(folder, INDEX) != prepared.manifest.index_checksum:
+        yield Fault(INDEX, "is not the index that the manifest was written with")
+    known = set(_OURS)
+    for kind in prepared.manifest.formats:
+        for row in prepared.index(kind).to_pylist():
+            known.add(row["path"])
+            size = folder.size(row["path"])
+            if size is None:
+                yield Fault(row["path"], "is missing")
+            elif size != row["bytes"]:
+                yield Fault(row["path"], f"has {size:,} bytes, the index says {row['bytes']:,}")
+            elif deep and checksum(folder, row["path"]) != row["checksum"]:
+                yield Fault(row["path"], "has other bytes than were written")
+        for name in folder.find():
+            if name.startswith(f"{kind}/") and name not in known:
+                yield Fault(name, "is foreign: the index doesn't know it")
