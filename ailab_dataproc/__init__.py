@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ailab_dataproc.dataset import Dataset, Source, column
     from ailab_dataproc.loading import batches, load, plan
-    from ailab_dataproc.plan import Plan
+    from ailab_dataproc.planning import Plan
     from ailab_dataproc.preparing import prepare
     from ailab_dataproc.report import Report
 
@@ -23,7 +23,7 @@ _PUBLIC = {
     "load": "loading",
     "plan": "loading",
     "batches": "loading",
-    "Plan": "plan",
+    "Plan": "planning",
     "Report": "report",
 }
 

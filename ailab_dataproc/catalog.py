@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from dataclasses import dataclass
-from functools import cache
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
 
 from ailab_dataproc.dataset import Dataset, check_name
+from ailab_dataproc.definition import run_file
 from ailab_dataproc.errors import AilabError, InvalidDefinition, unknown
 from ailab_dataproc.settings import Settings
 
@@ -32,7 +30,7 @@ class Definition:
             InvalidDefinition: the module fails, defines no ``dataset``, or one of another name.
         """
         try:
-            found = getattr(_module(self.path), "dataset", None)
+            found = getattr(run_file(self.path), "dataset", None)
         except AilabError:
             raise
         except Exception as error:
@@ -96,18 +94,3 @@ def _roots(settings: Settings) -> list[tuple[str, Path]]:
         roots.append((str(folder), folder))
     return roots
 
-
-@cache
-def _module(path: Path) -> ModuleType:
-    name = "ailab_dataproc_definition_" + "_".join(path.with_suffix("").parts[-4:]).replace(".", "_")
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise InvalidDefinition(f"{path}: is no Python module.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module

@@ -17,7 +17,7 @@ from ailab_dataproc.backends.shards import Part, Selection, read_part
 from ailab_dataproc.dataset import is_pii
 from ailab_dataproc.errors import InvalidRequest, unknown
 from ailab_dataproc.manifest import Prepared, list_names, open_prepared
-from ailab_dataproc.plan import Plan, check_ladder, choose
+from ailab_dataproc.planning import Plan, check_ladder, choose
 from ailab_dataproc.settings import load_settings
 from ailab_dataproc.sizing import Machine, Need
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ailab_dataproc import schema as contract
 from ailab_dataproc.dataset import check_name, check_version
 from ailab_dataproc.errors import DamagedData, NotPrepared, unknown
-from ailab_dataproc.storage import Folder
+from ailab_dataproc.storage import Folder, checksum
 
 MANIFEST = "manifest.json"
 INDEX = "index.parquet"
@@ -81,10 +81,9 @@ class Prepared:
         where = self.folder.path(INDEX)
         if not self.folder.exists(INDEX):
             raise DamagedData(f"{where}: the index is missing. Prepare the version again in an empty folder.")
-        try:
-            table = pq.read_table(io.BytesIO(self.folder.read(INDEX)))
-        except pa.ArrowInvalid as error:
-            raise DamagedData(f"{where}: the index can't be read ({error}). Run verify.") from error
+        if checksum(self.folder, INDEX) != self.manifest.index_checksum:
+            raise DamagedData(f"{where}: the index is not the one that the manifest was written with. Restore the file.")
+        table = pq.read_table(io.BytesIO(self.folder.read(INDEX)))
         return table.filter(pc.field("format") == format_)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ailab_dataproc.errors import InvalidRequest, unknown
 
 _PART = re.compile(r"\s*(?P<name>[A-Za-z0-9_]+)\s*(\[\s*(?P<start>[^:\]]*?)\s*:\s*(?P<stop>[^:\]]*?)\s*\])?\s*")
-_BOUND = re.compile(r"(?P<number>-?\d+)(?P<percent>%?)")
+_BOUND = re.compile(r"(?P<number>-?\d+(\.\d+(?=%))?)(?P<percent>%?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ def parse(spec: str, rows: Mapping[str, int], where: str) -> tuple[Slice, ...]:
             continue
         if name not in rows:
             raise unknown("split", name, rows, where=where)
+        _check_units(match["start"], match["stop"], where, spec)
         start = _bound(match["start"], rows[name], 0, where, spec)
         stop = _bound(match["stop"], rows[name], rows[name], where, spec)
         if start > stop:
@@ -87,14 +88,24 @@ def _bound(text: str | None, rows: int, default: int, where: str, spec: str) -> 
         raise InvalidRequest(
             f"{where}: split {spec!r} has the bound {text!r}, wanted rows such as 1000 or per cent such as 80%."
         )
-    number = int(match["number"])
+    number = 0
     if match["percent"]:
-        if abs(number) > 100:
-            raise InvalidRequest(f"{where}: split {spec!r} asks for {number}%, wanted -100% to 100%.")
-        number = round(number * rows / 100)
-    elif abs(number) > rows:
+        percent = float(match["number"])
+        if abs(percent) > 100:
+            raise InvalidRequest(f"{where}: split {spec!r} asks for {match['number']}%, wanted -100% to 100%.")
+        number = round(percent * rows / 100)
+    else:
+        number = int(match["number"])
+    if abs(number) > rows:
         raise InvalidRequest(f"{where}: split {spec!r} asks for row {number}, but the split has {rows:,} rows.")
     return number + rows if number < 0 else number
+
+
+def _check_units(start: str | None, stop: str | None, where: str, spec: str) -> None:
+    """TFDS takes both bounds for per cent where one is; a reader would not, so mixing them is refused."""
+    given = [bound for bound in (start, stop) if bound and bound.lstrip("-") != "0"]
+    if len({bound.endswith("%") for bound in given}) > 1:
+        raise InvalidRequest(f"{where}: split {spec!r} mixes rows and per cent. Write both bounds in one of them.")
 
 
 def _check_disjoint(slices: Sequence[Slice], spec: str, where: str) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from ailab_dataproc.errors import StorageFailed
+from ailab_dataproc.errors import AilabError, StorageFailed
 
 _BLOCK = 4 << 20  # bytes hashed at a time
 
@@ -332,7 +332,7 @@ def _create_remote(fs: Any, path: str) -> Iterator[IO[bytes]]:
 def _explained(url: str, verb: str) -> Iterator[None]:
     try:
         yield
-    except (StorageFailed, FileNotFoundError):
+    except (AilabError, FileNotFoundError):
         raise
     except PermissionError as error:
         raise StorageFailed(f"{url}: no permission to {verb} it ({error.strerror or error}).") from error

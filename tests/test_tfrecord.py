@@ -15,8 +15,8 @@ import pytest
 
 from ailab_dataproc.dataset import column
 from ailab_dataproc.errors import InvalidData, InvalidDefinition
-from ailab_dataproc.prepare import tfds as metadata
-from ailab_dataproc.prepare.tfrecord import Encoder
+from ailab_dataproc.preparation import tfds as metadata
+from ailab_dataproc.preparation.tfrecord import Encoder
 
 tf = pytest.importorskip("tensorflow")
 TEMPLATE = "tfrecord/{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
@@ -280,7 +280,7 @@ def test_another_process_reads_it_without_this_package(tmp_path):
 def test_encoding_and_metadata_need_no_tensorflow(tmp_path):
     code = (
         "import sys, pyarrow as pa\n"
-        "from ailab_dataproc.prepare import tfds, tfrecord\n"
+        "from ailab_dataproc.preparation import tfds, tfrecord\n"
         "schema = pa.schema([('x', pa.int64())])\n"
         "tfrecord.Encoder(schema, 'ds').encode(pa.record_batch([pa.array([1])], schema=schema))\n"
         "assert 'tensorflow_datasets' not in sys.modules\n"

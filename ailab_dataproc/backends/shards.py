@@ -108,10 +108,11 @@ def _declared(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
     columns = []
     for field, column in zip(schema, table.columns, strict=True):
         if column.type != field.type:
-            if not t.is_dictionary(field.type):
+            if t.is_dictionary(field.type):
+                column = column if t.is_dictionary(column.type) else column.dictionary_encode()
+            elif str(column.type) != str(field.type).replace("timestamp[s", "timestamp[ms"):  # Parquet has no seconds
                 raise DamagedData(f"{where}: column {field.name!r} is {column.type}, the manifest says {field.type}.")
-            encoded = column if t.is_dictionary(column.type) else column.dictionary_encode()
-            column = encoded.cast(field.type)
+            column = column.cast(field.type)
         columns.append(column)
     return pa.table(columns, schema=schema)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
+import re
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.csv
@@ -11,7 +15,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as t
 
 from ailab_dataproc.dataset import Read, Source, is_pii
-from ailab_dataproc.errors import InvalidData, InvalidDefinition
+from ailab_dataproc.errors import AilabError, InvalidData, InvalidDefinition
 
 _BLOCK = 8 << 20  # bytes of text parsed at a time
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
@@ -56,13 +60,11 @@ def read_csv(source: Source, schema: pa.Schema, *, delimiter: str = ",") -> Iter
         ),
     }
     try:
-        with source.open() as file:
+        with _whole(source), source.open() as file:
             for batch in pa.csv.open_csv(file, **options):
                 yield _empty_strings(batch, schema)
     except pa.ArrowInvalid as error:
         raise _located(source, schema, str(error)) from error
-    except (EOFError, UnicodeDecodeError) as error:
-        raise InvalidData(f"{source.name}: can't be read to its end ({error}). Get the file again.") from error
 
 
 def read_jsonl(source: Source, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -75,7 +77,7 @@ def read_jsonl(source: Source, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         explicit_schema=pa.schema([(field.name, _parsed(field.type)) for field in schema]), unexpected_field_behavior="error"
     )
     try:
-        with source.open() as file:
+        with _whole(source), source.open() as file:
             for batch in pa.json.open_json(file, pa.json.ReadOptions(block_size=_BLOCK, use_threads=False), parse):
                 yield batch
     except pa.ArrowInvalid as error:
@@ -89,10 +91,21 @@ def read_parquet(source: Source) -> Iterator[pa.RecordBatch]:
         InvalidData: the file isn't Parquet, or is cut off.
     """
     try:
-        with source.open() as file:
+        with _whole(source), source.open() as file:
             yield from pq.ParquetFile(file).iter_batches(65_536)
     except pa.ArrowInvalid as error:
         raise InvalidData(f"{source.name}: can't be read as Parquet ({error}). Get the file again.") from error
+
+
+@contextmanager
+def _whole(source: Source) -> Iterator[None]:
+    """Explain a file that ends too soon or can't be unpacked."""
+    try:
+        yield
+    except AilabError:
+        raise
+    except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        raise InvalidData(f"{source.name}: can't be read to its end ({error}). Get the file again.") from error
 
 
 def _empty_strings(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -111,8 +124,6 @@ def _parsed(type_: pa.DataType) -> pa.DataType:
 
 def _located(source: Source, schema: pa.Schema, message: str) -> InvalidData:
     """Turn Arrow's CSV message into ours: it counts lines from the header, and columns from 0."""
-    import re
-
     column = re.search(r"In CSV column #(\d+)(?:: )?(?:Row #(\d+): )?", message)
     value = re.search(r"CSV conversion error to (\S+): invalid value '(.*)'", message, re.DOTALL)
     if not column or not value:

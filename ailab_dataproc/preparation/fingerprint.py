@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ailab_dataproc import storage
-from ailab_dataproc.dataset import Dataset, Source, shape
-from ailab_dataproc.prepare.tasks import Layout
+from ailab_dataproc.dataset import Dataset, Source, is_pii, shape
+from ailab_dataproc.preparation.tasks import Layout
 
 _DOCUMENTATION = frozenset({"owner", "description", "citation", "license", "homepage", "release_notes"})
 
@@ -36,7 +36,7 @@ def fingerprint_parts(
         layout: how rows become shards.
         formats: the formats that are written.
     """
-    columns = [(one.name, str(one.type), one.nullable, shape(one)) for one in dataset.schema]
+    columns = [(one.name, str(one.type), one.nullable, shape(one), is_pii(one)) for one in dataset.schema]
     members = {split: [(source.identity, source.size) for source in found] for split, found in sources.items()}
     return {
         "schema": _hash(columns),
@@ -89,7 +89,7 @@ class _WithoutDocumentation(ast.NodeTransformer):
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         """Drop a lone string."""
         if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            return ast.Pass()
+            return None
         return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +16,7 @@ from ailab_dataproc.dataset import Source, is_pii
 from ailab_dataproc.errors import InvalidData
 
 _ROWS = 10_000  # dicts that become one batch
+_ERRORS = (pa.ArrowException, TypeError, ValueError, OverflowError)  # what Arrow raises for a value that doesn't fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,19 +105,52 @@ def _from_rows(rows: list[Any], schema: pa.Schema, place: _Place) -> pa.RecordBa
     for field in schema:
         values = [row[field.name] for row in rows]
         try:
-            arrays.append(pa.array(values, type=field.type))
-        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            arrays.append(_array(values, field.type))
+        except _ERRORS as error:
             bad = next((i for i, value in enumerate(values) if not _converts(value, field.type)), None)
             if bad is None:
-                raise InvalidData(f"{place.source.name}: column {field.name!r}: {error}") from error
+                told = f"doesn't fit {field.type}" if is_pii(field) else error
+                raise InvalidData(f"{place.source.name}: column {field.name!r}: {told}") from error
             raise _bad_value(field, values[bad], place, bad) from error
     return pa.RecordBatch.from_arrays(arrays, schema=_plain(schema))
 
 
+def _array(values: list[Any], type_: pa.DataType) -> pa.Array:
+    """Python values as an array. Arrow cuts 1.7 to 1, 1e300 to inf, a time off a date, a key off a struct: refused."""
+    array = pa.array(values, type=type_)
+    if _may_change(type_, values, array) and not all(map(_kept, values, array.to_pylist())):
+        raise ValueError("a value would change")
+    return array
+
+
+def _may_change(type_: pa.DataType, values: list[Any], array: pa.Array) -> bool:
+    """Whether the values must be looked at one by one."""
+    if t.is_floating(type_):
+        return bool(pc.any(pc.is_inf(array)).as_py())
+    if _is_list(type_) and t.is_floating(type_.value_type):
+        return bool(pc.any(pc.is_inf(array.flatten())).as_py())
+    if t.is_integer(type_):
+        return any(type(value) is not int for value in values if value is not None)
+    return bool(t.is_nested(type_) or t.is_temporal(type_))
+
+
+def _kept(value: Any, back: Any) -> bool:
+    """Whether a value and what Arrow made of it are the same; floats may be rounded to their type."""
+    if isinstance(back, float):
+        return not math.isinf(back) or math.isinf(value)
+    if isinstance(back, dict):
+        return not isinstance(value, dict) or (value.keys() == back.keys() and all(_kept(value[k], back[k]) for k in back))
+    if isinstance(back, list):
+        return all(map(_kept, value, back))
+    if isinstance(back, str | bytes | Decimal):
+        return True
+    return bool(value == back)
+
+
 def _converts(value: Any, type_: pa.DataType) -> bool:
     try:
-        pa.array([value], type=type_)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        _array([value], type_)
+    except _ERRORS:
         return False
     return True
 
@@ -125,6 +161,9 @@ def _from_pandas(frame: Any, schema: pa.Schema, place: _Place) -> pa.RecordBatch
     arrays = []
     for field in schema:
         column = frame[field.name]
+        if t.is_nested(field.type) and column.dtype == object:  # Python values, under the same rules as dicts
+            arrays.append(_from_rows([{field.name: value} for value in column], pa.schema([field]), place).column(0))
+            continue
         try:
             # NumPy-backed columns mark a missing value by NaN; from_pandas=True makes nulls of them where declared.
             array = pa.Array.from_pandas(column) if field.nullable else pa.array(column.array, from_pandas=False)
@@ -188,11 +227,22 @@ def _cast(array: pa.Array, wanted: pa.DataType) -> pa.Array:
     if t.is_dictionary(wanted) and not t.is_dictionary(array.type):
         return _cast(array, wanted.value_type).dictionary_encode().cast(wanted)
     result = array.cast(wanted, safe=True)
-    if t.is_floating(array.type) and t.is_floating(wanted) and wanted.bit_width < array.type.bit_width:
-        back = result.cast(array.type)
-        if not pc.all(pc.or_kleene(pc.equal(back, array), pc.is_nan(array)), skip_nulls=True).as_py():
-            raise ValueError("the float would lose digits")
+    if _loses_digits(array, result):
+        raise ValueError("a float would lose digits")
     return result
+
+
+def _loses_digits(array: pa.Array, result: pa.Array) -> bool:
+    """Whether a float, at any depth, became a shorter one that isn't equal. Arrow's safe casts don't look."""
+    if _is_list(array.type) and _is_list(result.type):
+        return _loses_digits(array.flatten(), result.flatten())
+    if t.is_struct(array.type) and t.is_struct(result.type):
+        pairs = zip(array.flatten(), result.flatten(), strict=True)
+        return any(_loses_digits(one, other) for one, other in pairs)
+    if not (t.is_floating(array.type) and t.is_floating(result.type) and result.type.bit_width < array.type.bit_width):
+        return False
+    same = pc.or_kleene(pc.equal(result.cast(array.type), array), pc.is_nan(array))
+    return not pc.all(same, skip_nulls=True).as_py()
 
 
 def _allowed(found: pa.DataType, wanted: pa.DataType) -> bool:
@@ -204,7 +254,9 @@ def _allowed(found: pa.DataType, wanted: pa.DataType) -> bool:
     if _is_list(found) and _is_list(wanted):
         return _allowed(found.value_type, wanted.value_type)
     if t.is_struct(found) and t.is_struct(wanted):
-        return found.num_fields == wanted.num_fields
+        pairs = list(zip(found, wanted, strict=False))
+        same = found.num_fields == wanted.num_fields and all(one.name == other.name for one, other in pairs)
+        return same and all(_allowed(one.type, other.type) for one, other in pairs)
     if t.is_timestamp(found) and t.is_timestamp(wanted):
         return (found.tz is None) == (wanted.tz is None)
     families = (

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as t
 
-from ailab_dataproc.prepare.tasks import Layout
+from ailab_dataproc.preparation.tasks import Layout
 
 _PAGE_ROWS = 20_000  # DESIGN's sweep of settings: smaller row groups and pages cost up to 20 % in reading
 _DISTINCT = 0.5  # a string column gets a dictionary where fewer of its first rows are distinct

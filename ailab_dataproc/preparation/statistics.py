@@ -51,17 +51,38 @@ class ColumnStatistics:
 
     def add(self, array: pa.Array) -> None:
         """Count one batch."""
-        self.bytes += array.nbytes
+        self.bytes += arrow_bytes(array)
         self.nulls += array.null_count
         if bounded(self.column):
-            both = pc.min_max(array)
+            both = _min_max(array)
             self._bounds += [bound for bound in (both["min"], both["max"]) if bound.is_valid]
 
     def to_struct(self) -> dict[str, Any]:
         """The column's entry in the index; min and max are null where unknown."""
         result: dict[str, Any] = {"bytes": self.bytes, "nulls": self.nulls}
         if bounded(self.column):
-            both = pc.min_max(pa.array(self._bounds, type=self.column.type))
+            both = _min_max(pa.array(self._bounds, type=self.column.type))
             known = not any(t.is_string(self.column.type) and len(b.as_py() or "") > _LONGEST for b in both.values())
             result |= {"min": both["min"] if known else None, "max": both["max"] if known else None}
         return result
+
+
+def arrow_bytes(array: pa.Array) -> int:
+    """Bytes of the values as Arrow, the same however the array was sliced, joined or padded (`nbytes` isn't)."""
+    type_, rows = array.type, len(array)
+    size = -(-rows // 8) if array.null_count else 0
+    if t.is_fixed_size_list(type_) or t.is_struct(type_):
+        parts = array.flatten() if t.is_struct(type_) else [array.flatten()]
+        return size + sum(arrow_bytes(part) for part in parts)
+    if t.is_list(type_) or t.is_large_list(type_):
+        return size + (rows + 1) * (8 if t.is_large_list(type_) else 4) + arrow_bytes(array.flatten())
+    if t.is_string(type_) or t.is_binary(type_) or t.is_large_string(type_) or t.is_large_binary(type_):
+        offsets = (rows + 1) * (8 if t.is_large_string(type_) or t.is_large_binary(type_) else 4)
+        return size + offsets + (pc.sum(pc.binary_length(array)).as_py() or 0)
+    return size + -(-rows * type_.bit_width // 8)
+
+
+def _min_max(array: pa.Array) -> dict[str, pa.Scalar]:
+    plain = array.view(pa.int64()) if t.is_duration(array.type) else array  # Arrow orders no durations
+    both = pc.min_max(plain)
+    return {key: both[key].cast(array.type) for key in ("min", "max")}

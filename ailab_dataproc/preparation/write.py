@@ -16,12 +16,13 @@ import pyarrow as pa
 
 from ailab_dataproc import schema as contract
 from ailab_dataproc.dataset import Read
+from ailab_dataproc.definition import run_text
 from ailab_dataproc.errors import AilabError, InvalidData, SourceFailed
-from ailab_dataproc.prepare.conform import conform
-from ailab_dataproc.prepare.parquet import ParquetShard, stored
-from ailab_dataproc.prepare.readers import reader
-from ailab_dataproc.prepare.statistics import ColumnStatistics, struct_type
-from ailab_dataproc.prepare.tasks import Layout, Task
+from ailab_dataproc.preparation.conform import conform
+from ailab_dataproc.preparation.parquet import ParquetShard, stored
+from ailab_dataproc.preparation.readers import reader
+from ailab_dataproc.preparation.statistics import ColumnStatistics, struct_type
+from ailab_dataproc.preparation.tasks import Layout, Task
 from ailab_dataproc.storage import Folder, HashingFile
 
 FAILURES = "failures"
@@ -36,7 +37,8 @@ class Job:
     dataset: str
     stage: Folder
     arrow_schema: str  # Arrow's own serialization, base64
-    read: bytes | None  # the author's function, pickled by value; None: by the source's ending
+    module: tuple[str, str, str] | None  # the definition's module for `run_text`; None: workers have it
+    read: bytes | None  # the author's function, pickled; None: by the source's ending
     formats: tuple[str, ...]
     layout: Layout
     allow_empty: bool = False
@@ -96,7 +98,7 @@ class _TFRecordShard:
     """The twin of `ParquetShard`; nothing is buffered."""
 
     def __init__(self, file: IO[bytes], schema: pa.Schema, where: str) -> None:
-        from ailab_dataproc.prepare.tfrecord import Encoder
+        from ailab_dataproc.preparation.tfrecord import Encoder
 
         self._file = file
         self._encoder = Encoder(schema, where)
@@ -142,7 +144,7 @@ def _write_shards(job: Job, task: Task) -> None:
 
 
 def _rows_of(job: Job, task: Task, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    read = _unpickled(job.read) if job.read else reader(schema)
+    read = _unpickled(job.module, job.read) if job.read else reader(schema)
     for source in task.sources:
         rows = 0
         try:
@@ -238,13 +240,15 @@ def _entries(job: Job, task: Task, number: int, shard: _Shard) -> list[dict[str,
 
 
 @lru_cache(maxsize=4)
-def _unpickled(read: bytes) -> Read:
+def _unpickled(module: tuple[str, str, str] | None, read: bytes) -> Read:
+    if module:
+        run_text(*module)
     return pickle.loads(read)  # type: ignore[no-any-return]  # noqa: S301 - the author's own function
 
 
 def _line(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "ailab_dataproc/prepare" not in frame.filename] or frames
+    own = [frame for frame in frames if "ailab_dataproc/preparation" not in frame.filename] or frames
     return f"{own[-1].filename.rsplit('/', 1)[-1]}, line {own[-1].lineno}" if own else "no line known"
 
 

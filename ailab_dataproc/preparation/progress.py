@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,8 @@ def watched(receipts: Folder, total: int, label: str, *, shown: bool) -> Iterato
 
     done = threading.Event()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    # A copy of the standard error: the runner may send the original elsewhere for a while.
+    with os.fdopen(os.dup(2), "w") as stderr, Progress(*columns, console=Console(file=stderr), transient=True) as bar:
         line = bar.add_task(f"prepare {label}", total=total)
 
         def watch() -> None:

@@ -16,13 +16,14 @@ import pyarrow.parquet as pq
 
 from ailab_dataproc import schema as contract
 from ailab_dataproc.dataset import Dataset, Source, is_pii, meaning, shape, unit
+from ailab_dataproc.definition import module_text
 from ailab_dataproc.errors import InvalidRequest, StorageFailed, VersionConflict, require, unknown
 from ailab_dataproc.manifest import INDEX, MANIFEST, SOURCES, Manifest, read_manifest
-from ailab_dataproc.prepare import runners
-from ailab_dataproc.prepare.fingerprint import fingerprint, fingerprint_parts, identify
-from ailab_dataproc.prepare.progress import watched
-from ailab_dataproc.prepare.tasks import Layout, Task, find_sources, make_tasks
-from ailab_dataproc.prepare.write import FAILURES, RECEIPTS, Job, index_schema, raise_failure, read_receipt
+from ailab_dataproc.preparation import runners
+from ailab_dataproc.preparation.fingerprint import fingerprint, fingerprint_parts, identify
+from ailab_dataproc.preparation.progress import watched
+from ailab_dataproc.preparation.tasks import Layout, Task, find_sources, make_tasks
+from ailab_dataproc.preparation.write import FAILURES, RECEIPTS, Job, index_schema, raise_failure, read_receipt
 from ailab_dataproc.report import Report, peak_memory, versions
 from ailab_dataproc.storage import Folder, HashingFile, checksum, local_path
 
@@ -96,7 +97,7 @@ def _check_formats(dataset: Dataset, formats: Sequence[str]) -> None:
     if "tfrecord" in formats:
         require("google_crc32c", "beam")
         require("tensorflow_datasets", "beam")
-        from ailab_dataproc.prepare.tfrecord import Encoder
+        from ailab_dataproc.preparation.tfrecord import Encoder
 
         Encoder(dataset.schema, dataset.name)
 
@@ -129,6 +130,7 @@ def _job(dataset: Dataset, stage: Folder, options: Options) -> Job:
         dataset=dataset.name,
         stage=stage,
         arrow_schema=contract.encode(dataset.schema),
+        module=module_text(dataset.read),
         read=_pickled(dataset.read),
         formats=options.formats,
         layout=options.layout,
@@ -137,23 +139,13 @@ def _job(dataset: Dataset, stage: Folder, options: Options) -> Job:
 
 
 def _pickled(function: Any) -> bytes | None:
-    """Pickle an author's function by value: workers don't have its module."""
+    """Pickle an author's function; a definition's module is known by name, and `Job.module` brings it along."""
     if function is None:
         return None
     require("cloudpickle", "beam")
-    import inspect
-
     import cloudpickle
 
-    module = inspect.getmodule(function)
-    by_value = module is not None and module.__name__.startswith("ailab_dataproc_definition_")
-    if by_value:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        return cloudpickle.dumps(function)  # type: ignore[no-any-return]
-    finally:
-        if by_value:
-            cloudpickle.unregister_pickle_by_value(module)
+    return cloudpickle.dumps(function)  # type: ignore[no-any-return]
 
 
 def _run(job: Job, tasks: Sequence[Task], options: Options, workers: int) -> None:
@@ -187,7 +179,8 @@ def _publish(made: _Made, tasks: Sequence[Task], sources: Mapping[str, Sequence[
     report = _report(made, index, splits, final)
     for leftover in (RECEIPTS, FAILURES):
         (stage / leftover).remove()
-    stage.remove_file("README.txt")
+    for leftover in ("README.txt", "workers.log"):
+        stage.remove_file(leftover)
     manifest = _manifest(made, splits, report, checksum(stage, INDEX))
     stage.write(MANIFEST, manifest.model_dump_json(indent=2).encode())
     stage.become(final, MANIFEST)
@@ -248,7 +241,7 @@ def _write_table(folder: Folder, name: str, table: pa.Table) -> None:
 
 
 def _write_tfds(made: _Made, index: pa.Table, splits: Mapping[str, Sequence[int]]) -> None:
-    from ailab_dataproc.prepare.tfds import SplitFiles, write_metadata
+    from ailab_dataproc.preparation.tfds import SplitFiles, write_metadata
 
     sizes: dict[str, int] = {}
     for row in index.select(["split", "format", "bytes"]).to_pylist():

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ailab_dataproc.errors import InvalidRequest, require, unknown
-from ailab_dataproc.prepare.tasks import Task
-from ailab_dataproc.prepare.write import Job, run_task
+from ailab_dataproc.preparation.tasks import Task
+from ailab_dataproc.preparation.write import Job, run_task
 
 # Beam's name for the way its FnApiRunner works.
 RUNNERS = {"inline": "in_memory", "threads": "multi_threading", "processes": "multi_processing"}
@@ -44,7 +45,7 @@ def run(job: Job, tasks: Sequence[Task], runner: str, workers: int) -> None:
 
     # Named outright: Beam's default runner first tries to download a Go binary.
     options = PipelineOptions([f"--direct_running_mode={RUNNERS[runner]}", f"--direct_num_workers={workers}"])
-    with _quiet(), beam.Pipeline(runner=FnApiRunner(), options=options) as pipeline:
+    with _quiet(), _workers_log(job, runner), beam.Pipeline(runner=FnApiRunner(), options=options) as pipeline:
         _ = (
             pipeline
             | "Tasks" >> beam.Create(list(tasks), reshuffle=False)
@@ -61,3 +62,20 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logging.disable(logging.NOTSET)
+
+
+@contextmanager
+def _workers_log(job: Job, runner: str) -> Iterator[None]:
+    """Beam's worker processes narrate on the standard error that they inherit: send it to a file in the stage."""
+    if runner != "processes":
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(job.stage.path("workers.log"), "wb") as log:
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

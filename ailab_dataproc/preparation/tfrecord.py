@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ailab_dataproc.errors import InvalidData
-from ailab_dataproc.prepare.example import Field, Values, binary, fields
+from ailab_dataproc.preparation.example import Field, Values, binary, fields
 
 _TAGS = {"bytes": b"\x0a", "float": b"\x12", "int64": b"\x1a"}  # of Feature.bytes_list, float_list, int64_list
 _TAG = pa.scalar(b"\x0a", pa.large_binary())  # of the first field of a message, where it has a length

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyarrow import types
 
 from ailab_dataproc.dataset import meaning, shape, unit
-from ailab_dataproc.prepare import example
+from ailab_dataproc.preparation import example
 
 
 @dataclass(frozen=True, slots=True)

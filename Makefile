@@ -1,0 +1,49 @@
+# make venv | demo | test | check | clean.   Another Python: make demo PYTHON=python3.12
+# One .venv serves all targets. It is brought up to date when pyproject.toml changes, and mended after an interrupted install.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+# -qq: errors only, not a warning a package for each index that this machine lists and does not have.
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# pip writes RECORD last: a package without one was cut off while it was unpacked, and is installed again.
+MEND := find $(VENV)/lib -type d -name '*.dist-info' ! -exec test -e '{}/RECORD' ';' -prune -exec rm -rf '{}' +
+
+.PHONY: venv demo test check clean
+
+venv: $(VENV)/.all
+
+demo: $(VENV)/.all
+	$(BIN)/ailab-dataproc demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf '{}' +
+
+$(VENV)/.python:
+	@$(PYTHON) -c '$(SUPPORTED)' || { \
+	  echo "make: $(PYTHON) is $$($(PYTHON) --version 2>&1), Python 3.11 to 3.13 is wanted. Name one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(BIN)/python -c 'import pip; $(SUPPORTED)' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) install -qq --upgrade pip
+	@touch $@
+
+$(VENV)/.all: pyproject.toml $(VENV)/.python
+	@echo "Installing ailab_dataproc[all] into $(VENV): some minutes and 4 GB the first time."
+	@$(MEND)
+	@$(PIP) install -qq --editable '.[all]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.python
+	@echo "Installing ailab_dataproc[all,dev] into $(VENV): some minutes and 4 GB the first time."
+	@$(MEND)
+	@$(PIP) install -qq --editable '.[all,dev]'
+	@touch $(VENV)/.all $@

@@ -1,0 +1,46 @@
+"""Run the module of a definition: from its file here, from its text in a worker that has no such file."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_PREFIX = "ailab_dataproc_definition_"
+
+
+@cache
+def run_file(path: Path) -> ModuleType:
+    """The module of a definition's file, run once."""
+    return run_text(_PREFIX + "_".join(path.with_suffix("").parts[1:]), str(path), path.read_text(encoding="utf-8"))
+
+
+def run_text(name: str, path: str, text: str) -> ModuleType:
+    """Run a module's text under a name that pickles find again.
+
+    Args:
+        name: its key in ``sys.modules``; the module there, if any, is returned as it is.
+        path: where the text comes from, for tracebacks.
+        text: Python.
+    """
+    if name in sys.modules:
+        return sys.modules[name]
+    module = ModuleType(name)
+    module.__file__ = path
+    sys.modules[name] = module
+    try:
+        exec(compile(text, path, "exec"), module.__dict__)  # noqa: S102 - the author's definition is code to be run
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def module_text(function: Any) -> tuple[str, str, str] | None:
+    """What `run_text` needs for the module of a definition's function; None for a function from elsewhere."""
+    module = sys.modules.get(getattr(function, "__module__", "") or "")
+    if module is None or not module.__name__.startswith(_PREFIX) or not module.__file__:
+        return None
+    return module.__name__, module.__file__, Path(module.__file__).read_text(encoding="utf-8")

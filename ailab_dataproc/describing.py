@@ -1,0 +1,158 @@
+"""What is there, and how to load it: the catalog and the data directory, side by side, as plain values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ailab_dataproc import catalog, storage
+from ailab_dataproc.catalog import Definition
+from ailab_dataproc.dataset import Dataset
+from ailab_dataproc.errors import AilabError, unknown
+from ailab_dataproc.manifest import Manifest, list_names, list_versions, parse_reference, read_manifest
+from ailab_dataproc.settings import Settings
+from ailab_dataproc.storage import Folder
+
+
+def list_datasets(settings: Settings) -> list[dict[str, Any]]:
+    """One dict a dataset, defined or prepared, sorted by name. What can't be read is told in its ``problem``."""
+    place = storage.folder(settings.data_dir, settings.storage_options)
+    known = catalog.definitions(settings)
+    prepared = set(list_names(place))
+    return [_row(name, known.get(name), place, name in prepared) for name in sorted({*known, *prepared})]
+
+
+def describe(reference: str, settings: Settings) -> dict[str, Any]:
+    """All that is known of one dataset: its definition, its prepared versions, its columns, how to load it.
+
+    Args:
+        reference: ``name`` for the newest prepared version, or the definition's where none is prepared; or
+            ``name:1.2.0``.
+        settings: where definitions and data lie.
+
+    Raises:
+        UnknownName: it is neither defined nor prepared, or hasn't this version.
+    """
+    name, wanted = parse_reference(reference)
+    place = storage.folder(settings.data_dir, settings.storage_options)
+    known = catalog.definitions(settings)
+    versions = list_versions(place, name)
+    if name not in known and not versions:
+        raise unknown("dataset", name, {*known, *list_names(place)})
+    defined, problem = _define(known.get(name))
+    there = [*versions, *([defined.version] if defined and defined.version not in versions else [])]
+    version = wanted or (versions[-1] if versions else None) or (defined.version if defined else None)
+    if wanted and wanted not in there:
+        raise unknown("version", wanted, there, where=name)
+    manifests = [read_manifest(place / name / one) for one in versions]
+    shown = next((one for one in manifests if one.version == version), None)
+    columns = _columns(shown, defined)
+    return {
+        "name": name,
+        "version": version,
+        **_words(shown, defined),
+        "columns": columns,
+        "splits": _splits(shown, defined),
+        "release_notes": {**(shown.release_notes if shown else {}), **(defined.release_notes if defined else {})},
+        "defined": _defined(known.get(name), defined),
+        "prepared": [_prepared(one, place) for one in manifests],
+        "load": ways_to_load(shown, columns, place) if shown else {},
+        "problem": problem,
+    }
+
+
+def ways_to_load(manifest: Manifest, columns: list[dict[str, Any]], place: Folder) -> dict[str, str]:
+    """A line of code for each way: a backend's name, or "tfds" for plain TensorFlow Datasets without this package."""
+    split = next(iter(manifest.splits))
+    arguments = f'"{manifest.name}", split="{split}"'
+    free = [one["name"] for one in columns if not one["pii"]]
+    if len(free) < len(columns):
+        arguments += f", columns={free[:3]!r}".replace("'", '"') if free else ", allow_pii=True"
+    used = [one for one in columns if len(free) == len(columns) or one["name"] in free[:3] or not free]
+    masked = ', nulls="mask"' if any(one["nullable"] for one in used) else ""
+    lines = {
+        name: f'adp.load({arguments}, backend="{name}"{masked if name == "numpy" else ""})'
+        for name in ("pandas", "dask", "numpy")
+    }
+    if "tfrecord" in manifest.formats:
+        above, _, last = manifest.name.rpartition("/")
+        folder = f"{place.url}/{above}".rstrip("/")
+        major = manifest.version.split(".")[0]
+        lines["tfds"] = f'tfds.load("{last}:{major}.*.*", data_dir="{folder}", split="{split}")'
+    return lines
+
+
+def complete_names(start: str, settings: Settings) -> list[str]:
+    """The names that begin so, defined or prepared."""
+    place = storage.folder(settings.data_dir, settings.storage_options)
+    return sorted(name for name in {*catalog.definitions(settings), *list_names(place)} if name.startswith(start))
+
+
+def _row(name: str, definition: Definition | None, place: Folder, prepared: bool) -> dict[str, Any]:
+    defined, problem = _define(definition)
+    manifest = None
+    try:
+        if prepared:
+            manifest = read_manifest(place / name / list_versions(place, name)[-1])
+    except AilabError as error:
+        problem = str(error)
+    words = _words(manifest, defined)
+    return {
+        "name": name,
+        "version": manifest.version if manifest else None,
+        "rows": sum(manifest.rows.values()) if manifest else None,
+        "defined_version": defined.version if defined else None,
+        "owner": words["owner"],
+        "description": words["description"].strip().split("\n", 1)[0],
+        "where": definition.origin if definition else None,
+        "problem": problem,
+    }
+
+
+def _define(definition: Definition | None) -> tuple[Dataset | None, str | None]:
+    """The dataset, or what is wrong with its definition."""
+    try:
+        return (definition.load() if definition else None), None
+    except AilabError as error:
+        return None, str(error)
+
+
+def _words(manifest: Manifest | None, defined: Dataset | None) -> dict[str, str]:
+    """The texts: of the version that is shown; of the definition where none is prepared."""
+    told = manifest or defined
+    keys = ("description", "owner", "license", "citation", "homepage")
+    return {key: str(getattr(told, key)) if told else "" for key in keys}
+
+
+def _columns(manifest: Manifest | None, defined: Dataset | None) -> list[dict[str, Any]]:
+    if manifest:
+        return manifest.columns
+    if defined is None:
+        return []
+    from ailab_dataproc.prepare.pipeline import describe_columns
+
+    return describe_columns(defined.schema)
+
+
+def _splits(manifest: Manifest | None, defined: Dataset | None) -> dict[str, int | None]:
+    """Rows by split; None where they aren't known before the dataset is prepared."""
+    if manifest:
+        return dict(manifest.rows)
+    return dict.fromkeys(defined.splits) if defined else {}
+
+
+def _defined(definition: Definition | None, defined: Dataset | None) -> dict[str, Any] | None:
+    if definition is None:
+        return None
+    path = Path(definition.path)
+    return {"version": defined.version if defined else None, "path": str(path), "where": definition.origin}
+
+
+def _prepared(manifest: Manifest, place: Folder) -> dict[str, Any]:
+    return {
+        "version": manifest.version,
+        "rows": manifest.rows,
+        "shards": sum(len(shards) for shards in manifest.splits.values()),
+        "bytes": manifest.bytes,
+        "location": (place / manifest.name / manifest.version).url,
+    }

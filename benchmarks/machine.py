@@ -1,0 +1,25 @@
+"""The machine that a number comes from."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+
+def machine() -> dict[str, object]:
+    """Processor, cores, memory and the versions that matter."""
+    cpu = next(
+        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.processor(),
+    )
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    packages = ("ailab_dataproc", "pyarrow", "numpy", "pandas", "dask", "apache-beam", "tensorflow-datasets")
+    return {
+        "cpu": cpu,
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gb": round(memory / 1e9, 1),
+        "python": platform.python_version(),
+        "versions": {name: metadata.version(name) for name in packages},
+    }

@@ -1,0 +1,247 @@
+"""Prepare the ad log with ailab_dataproc, a plain pyarrow loop and TFDS's own Beam preparation, side by side.
+
+    python benchmarks/prepare.py [--rows 1000000] [--rounds 3] [--output benchmarks/results/prepare.jsonl]
+
+Every measurement is a fresh process; imports are done before the clock starts, the start of Beam's workers is inside.
+The ways take turns, so that a noisy machine disturbs all alike. Each way's rows are counted before its time is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+from machine import machine
+
+import ailab_dataproc as adp
+
+LOG = "products/ad_log/impressions"
+SOURCES = 8
+SCHEMA_FILE = "schema.arrow"
+
+
+def main() -> None:
+    """Measure all ways on both kinds of sources and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--tfds-rows", type=int, default=50_000, help="TFDS gets a sample: it is slow and keeps all in memory")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "prepare.jsonl")
+    parser.add_argument("--one", nargs=3, metavar=("WAY", "KIND", "FOLDER"), help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.one:
+        print(json.dumps(_measure(*asked.one)))
+        return
+    with tempfile.TemporaryDirectory(prefix="bench-prepare-") as work:
+        _make_sources(Path(work), asked.rows, asked.tfds_rows)
+        results = _rounds(Path(work), asked.rounds)
+    _write(results, asked.output)
+    _show(results)
+
+
+def _make_sources(work: Path, rows: int, tfds_rows: int) -> None:
+    """The log as files: Parquet as it is, CSV without its lists."""
+    adp.prepare(LOG, data_dir=str(work / "log"), sources={"train": f"synthetic:rows={rows},seed=0"}, formats=("parquet",))
+    table = adp.load(LOG, data_dir=str(work / "log"), split="train", backend="arrow")
+    flat = table.select([one.name for one in table.schema if not pa.types.is_list(one.type)])
+    for kind, whole in (("parquet", table), ("csv", flat)):
+        folder = work / kind
+        folder.mkdir()
+        (folder / SCHEMA_FILE).write_bytes(whole.schema.serialize().to_pybytes())
+        step = -(-rows // SOURCES)
+        for number in range(SOURCES):
+            part = whole.slice(number * step, step)
+            _write_source(part, folder / f"{number:02d}.{kind}")
+        _write_source(whole.slice(0, tfds_rows), folder / f"sample.{kind}")
+    shutil.rmtree(work / "log")
+
+
+def _write_source(part: pa.Table, path: Path) -> None:
+    if path.suffix == ".csv":
+        pa_csv.write_csv(part, path)
+    else:
+        pq.write_table(part, path, row_group_size=131_072)
+
+
+def _rounds(work: Path, rounds: int) -> list[dict[str, Any]]:
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for number in range(rounds):
+        for kind in ("csv", "parquet"):
+            for way in WAYS:
+                done = subprocess.run(
+                    [sys.executable, __file__, "--one", way, kind, str(work)], stdout=subprocess.PIPE, check=True, text=True
+                )
+                result = json.loads(done.stdout.splitlines()[-1])
+                found.setdefault((kind, way), []).append(result)
+                print(f"round {number + 1} {kind:7} {way:28} {result['rows_per_second']:>12,.0f} rows/s", file=sys.stderr)
+    return [_summary(kind, way, runs) for (kind, way), runs in found.items()]
+
+
+def _summary(kind: str, way: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    speeds = [run["rows_per_second"] for run in runs]
+    return {
+        "suite": "prepare",
+        "sources": kind,
+        "way": way,
+        "rows": runs[0]["rows"],
+        "rows_per_second": statistics.median(speeds),
+        "all": speeds,
+        "peak_memory": max(run["peak_memory"] for run in runs),
+    }
+
+
+def _measure(way: str, kind: str, work: str) -> dict[str, Any]:
+    folder = Path(work) / kind
+    schema = pa.ipc.read_schema(pa.py_buffer((folder / SCHEMA_FILE).read_bytes()))
+    target = Path(tempfile.mkdtemp(dir=work))
+    try:
+        begin = WAYS[way](folder, kind, schema, target)
+        started = time.perf_counter()
+        rows = begin()
+        seconds = time.perf_counter() - started
+    finally:
+        shutil.rmtree(target)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"rows": rows, "seconds": seconds, "rows_per_second": rows / seconds, "peak_memory": peak}
+
+
+def _ours(runner: str, formats: tuple[str, ...]) -> Any:
+    def prepared(folder: Path, kind: str, schema: pa.Schema, target: Path) -> Any:
+        import apache_beam  # noqa: F401 - the import is not what is measured
+        import tensorflow_datasets  # noqa: F401
+
+        dataset = adp.Dataset(
+            name="bench/log", version="1.0.0", schema=schema, splits={"train": str(folder / f"[0-9]*.{kind}")}
+        )
+
+        def begin() -> int:
+            return sum(adp.prepare(dataset, data_dir=str(target), runner=runner, formats=formats).rows.values())
+
+        return begin
+
+    return prepared
+
+
+def _pyarrow_loop(folder: Path, kind: str, schema: pa.Schema, target: Path) -> Any:
+    """What one writes by hand: each source streamed into one Parquet file, with the same writer settings."""
+
+    def begin() -> int:
+        rows = 0
+        for number, path in enumerate(sorted(folder.glob(f"[0-9]*.{kind}"))):
+            batches = pa_csv.open_csv(
+                path, convert_options=_typed(schema)
+            ) if kind == "csv" else pq.ParquetFile(path).iter_batches(65_536)
+            plain = schema.remove_metadata()
+            table = pa.Table.from_batches([batch.cast(plain) for batch in batches], plain)
+            strings = [one.name for one in schema if pa.types.is_string(one.type)]
+            pq.write_table(
+                table,
+                target / f"{number:05d}.parquet",
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=strings,
+                max_rows_per_page=20_000,
+                row_group_size=1_000_000,
+            )
+            rows += len(table)
+        return rows
+
+    return begin
+
+
+def _typed(schema: pa.Schema) -> pa_csv.ConvertOptions:
+    types = {one.name: one.type for one in schema}
+    return pa_csv.ConvertOptions(column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False)
+
+
+def _tfds_beam(folder: Path, kind: str, schema: pa.Schema, target: Path) -> Any:
+    """TFDS's own way: a Beam pipeline of rows, its writer, TFRecord; on a sample."""
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    import apache_beam as beam
+    import tensorflow_datasets as tfds
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+    from ailab_dataproc.preparation.tfds import features
+
+    path = str(folder / f"sample.{kind}")
+
+    class BenchLog(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self) -> Any:
+            return tfds.core.DatasetInfo(builder=self, features=features(schema))
+
+        def _split_generators(self, _: Any) -> dict[str, Any]:
+            return {"train": beam.Create([path]) | beam.FlatMap(_tfds_rows, kind, schema)}
+
+        def _generate_examples(self) -> Any:
+            raise NotImplementedError
+
+    builder = BenchLog(data_dir=str(target))
+    config = tfds.download.DownloadConfig(
+        beam_runner=FnApiRunner(), beam_options=beam.options.pipeline_options.PipelineOptions([])
+    )
+
+    def begin() -> int:
+        builder.download_and_prepare(download_config=config)
+        return int(builder.info.splits["train"].num_examples)
+
+    return begin
+
+
+def _tfds_rows(path: str, kind: str, schema: pa.Schema) -> Any:
+    table = (
+        pa_csv.read_csv(path, convert_options=_typed(schema))
+        if kind == "csv"
+        else pq.read_table(path)
+    )
+    for one in schema:
+        if pa.types.is_timestamp(one.type):
+            at = table.schema.get_field_index(one.name)
+            table = table.set_column(at, one.name, table[one.name].cast(pa.timestamp(one.type.unit)).cast(pa.int64()))
+    for batch in table.to_batches(4096):
+        yield from ((f"{id(batch)}-{i}", row) for i, row in enumerate(batch.to_pylist()))
+
+
+WAYS = {
+    "pyarrow loop, 1 process": _pyarrow_loop,
+    "Parquet, inline": _ours("inline", ("parquet",)),
+    "Parquet, threads": _ours("threads", ("parquet",)),
+    "both formats, inline": _ours("inline", ("parquet", "tfrecord")),
+    "both formats, threads": _ours("threads", ("parquet", "tfrecord")),
+    "both formats, processes": _ours("processes", ("parquet", "tfrecord")),
+    "TFDS with Beam (sample)": _tfds_beam,
+}
+
+
+def _write(results: list[dict[str, Any]], output: Path) -> None:
+    stamp = {"date": datetime.now(UTC).date().isoformat(), "machine": machine()}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text("".join(json.dumps(result | stamp) + "\n" for result in results))
+
+
+def _show(results: list[dict[str, Any]]) -> None:
+    base = {(one["sources"], one["way"]): one["rows_per_second"] for one in results}
+    print(f"{'sources':8} {'way':28} {'rows/s':>12} {'x pyarrow':>10} {'x TFDS':>8} {'peak MB':>8}")
+    for one in results:
+        kind, speed = one["sources"], one["rows_per_second"]
+        against = [speed / base[kind, way] for way in ("pyarrow loop, 1 process", "TFDS with Beam (sample)")]
+        print(f"{kind:8} {one['way']:28} {speed:12,.0f} {against[0]:10.2f} {against[1]:8.1f} {one['peak_memory'] / 1e6:8.0f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Fixtures that many tests share: an empty data directory, a small dataset, and an environment of their own."""
+
+from __future__ import annotations
+
+import os
+
+import pyarrow as pa
+import pytest
+
+from ailab_dataproc.dataset import Dataset, column
+from ailab_dataproc.preparing import prepare
+
+CLICKS = pa.schema(
+    [
+        column("user", pa.int64(), "who clicked"),
+        column("price", pa.float32(), "winning bid", unit="JPY"),
+        column("word", pa.string(), "searched for", nullable=True),
+    ]
+)
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch, tmp_path_factory):
+    """No setting of the person who runs the tests is seen."""
+    for name in list(os.environ):
+        if name.startswith("AILAB_"):
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    """A data directory that doesn't exist yet."""
+    return str(tmp_path / "data")
+
+
+@pytest.fixture
+def define(tmp_path):
+    """Make a dataset: `define(files={"a.csv": text}, schema=…, …)` writes its sources too."""
+
+    def make(files=None, *, schema=CLICKS, name="test/clicks", version="1.0.0", splits=None, **given):
+        folder = tmp_path / "sources"
+        folder.mkdir(exist_ok=True)
+        for file, content in ({"a.csv": clicks(20)} if files is None else files).items():
+            (folder / file).write_bytes(content if isinstance(content, bytes) else content.encode())
+        found = splits or {"train": [str(folder / file) for file in (files or ["a.csv"])]}
+        return Dataset(name=name, version=version, schema=schema, splits=found, **given)
+
+    return make
+
+
+@pytest.fixture
+def make(define, data_dir):
+    """Define a dataset and prepare it, Parquet only and in one thread."""
+
+    def made(files=None, **given):
+        options = {key: given.pop(key) for key in ("runner", "workers", "formats", "sources") if key in given}
+        return prepare(define(files, **given), data_dir=data_dir, **{"runner": "inline", "formats": ("parquet",)} | options)
+
+    return made
+
+
+def clicks(rows: int, start: int = 0) -> str:
+    """A CSV text of so many clicks."""
+    lines = [f"{start + i},{(start + i) / 4},{'' if i % 5 == 3 else f'wörd {i}'}" for i in range(rows)]
+    return "\n".join(["user,price,word", *lines]) + "\n"
