@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ailab_dataproc import catalog, storage
+from ailab_dataproc import catalog, splits, storage
 from ailab_dataproc.catalog import Definition
-from ailab_dataproc.dataset import Dataset
+from ailab_dataproc.dataset import Dataset, is_pii
 from ailab_dataproc.errors import AilabError, unknown
-from ailab_dataproc.manifest import Manifest, list_names, list_versions, parse_reference, read_manifest
+from ailab_dataproc.manifest import (
+    Manifest,
+    list_names,
+    list_versions,
+    open_prepared,
+    parse_reference,
+    read_manifest,
+)
 from ailab_dataproc.settings import Settings
 from ailab_dataproc.storage import Folder
 
@@ -129,7 +137,7 @@ def _columns(manifest: Manifest | None, defined: Dataset | None) -> list[dict[st
         return manifest.columns
     if defined is None:
         return []
-    from ailab_dataproc.prepare.pipeline import describe_columns
+    from ailab_dataproc.preparation.pipeline import describe_columns
 
     return describe_columns(defined.schema)
 
@@ -156,3 +164,38 @@ def _prepared(manifest: Manifest, place: Folder) -> dict[str, Any]:
         "bytes": manifest.bytes,
         "location": (place / manifest.name / manifest.version).url,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The first rows of a dataset."""
+
+    dataset: str  # name:version
+    split: str
+    columns: list[str]  # all that were asked for
+    hidden: list[str]  # those whose values are personal data and not in `rows`
+    rows: list[dict[str, Any]]
+
+
+def first_rows(
+    reference: str, settings: Settings, *, split: str, columns: list[str] | None, count: int, allow_pii: bool
+) -> Head:
+    """Read the first rows of a split, leaving out personal data unless it is allowed."""
+    from ailab_dataproc.loading import load
+
+    prepared = open_prepared(storage.folder(settings.data_dir, settings.storage_options), reference)
+    schema = prepared.schema
+    asked = list(columns) if columns is not None else list(schema.names)
+    hidden = [] if allow_pii else [n for n in asked if n in schema.names and is_pii(schema.field(n))]
+    wanted = [one for one in asked if one not in hidden]
+    slices, left = [], count
+    for one in splits.parse(split, prepared.manifest.rows, prepared.name):
+        take = min(left, one.stop - one.start)
+        left -= take
+        if take:
+            slices.append(f"{one.split}[{one.start}:{one.start + take}]")
+    found: list[dict[str, Any]] = [{} for _ in range(count - left)]
+    if slices and (wanted or not hidden):
+        options: dict[str, Any] = {"columns": wanted, "allow_pii": allow_pii, "data_dir": settings.data_dir}
+        found = load(prepared.name, split="+".join(slices), backend="arrow", **options).to_pylist()
+    return Head(prepared.name, split, asked, hidden, found)

@@ -57,6 +57,23 @@ def check_types(schema: pa.Schema, where: str) -> None:
                 )
 
 
+def in_parquet(type_: pa.DataType, *, nullable: bool) -> pa.DataType:
+    """The type that a Parquet file holds for a declared one; a cast leads there and back without loss.
+
+    Dictionaries lie by their values, and pyarrow (25) can't read back a fixed-size list that is null.
+    """
+    if t.is_dictionary(type_):
+        return type_.value_type
+    if t.is_list(type_) or t.is_large_list(type_) or t.is_fixed_size_list(type_):
+        inner = type_.value_field.with_type(in_parquet(type_.value_type, nullable=True))
+        if t.is_fixed_size_list(type_) and not nullable:
+            return pa.list_(inner, type_.list_size)
+        return pa.large_list(inner) if t.is_large_list(type_) else pa.list_(inner)
+    if t.is_struct(type_):
+        return pa.struct([one.with_type(in_parquet(one.type, nullable=True)) for one in type_])
+    return pa.timestamp("ms", type_.tz) if t.is_timestamp(type_) and type_.unit == "s" else type_
+
+
 def encode(schema: pa.Schema) -> str:
     """A schema as text that `decode` reads back with any version of Arrow."""
     return base64.b64encode(schema.serialize().to_pybytes()).decode()

@@ -66,7 +66,7 @@ class Folder:
         with _explained(self.path(name), "read"):
             if self.is_local:
                 return open(self.path(name), "rb")
-            return _filesystem(self.url, self.options).open(self.path(name), "rb")  # type: ignore[no-any-return]
+            return _filesystem(self.url, self.options).open(self.path(name), "rb")
 
     def size(self, name: str) -> int | None:
         """Bytes of a file, or None where there is none."""
@@ -243,7 +243,7 @@ def open_url(url: str, options: dict[str, Any] | None = None, compression: str |
         opened = fsspec.open(
             _resolve(url) if local else url, "rb", compression=compression, **({} if local else options or {})
         )
-        return opened.open()  # type: ignore[no-any-return]
+        return opened.open()
 
 
 def local_path(url: str) -> str | None:

@@ -51,9 +51,6 @@ class TestDaskProcesses(BackendTests):
 class TestNumPy(BackendTests):
     backend = "numpy"
     options = {"nulls": "mask"}  # noqa: RUF012 - a ClassVar in BackendTests
-    gaps = {  # noqa: RUF012
-        "place_or_null": (AssertionError, "NumPy has no null"),
-    }
 
     @pytest.mark.parametrize("name", [one.name for one in edge_cases().schema if not one.nullable])
     def test_a_column_that_is_not_nullable_is_a_plain_array(self, place, name):

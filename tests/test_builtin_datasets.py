@@ -65,7 +65,8 @@ def test_the_generator_gives_the_same_part_twice_in_any_order(ad_log):
 
 def test_the_generators_parts_sort_by_url_and_have_identities_of_their_own(ad_log):
     parts = list(ad_log.sources("train", "synthetic:rows=300_000_000,seed=0"))
-    assert len(parts) == 1200 and [one.url for one in parts] == sorted(one.url for one in parts)
+    assert len(parts) == 1200
+    assert [one.url for one in parts] == sorted(one.url for one in parts)
     assert len({one.identity for one in parts}) == 1200
 
 
@@ -136,14 +137,16 @@ def test_digits_are_those_of_scikit_learn():
     both = pa.concat_tables([train, test]).combine_chunks()
     images = pc.list_flatten(both["image"]).to_numpy().reshape(-1, 8, 8)
     wanted = datasets.load_digits()
-    assert (images == wanted.images).all() and (both["label"].to_numpy() == wanted.target).all()
+    assert (images == wanted.images).all()
+    assert (both["label"].to_numpy() == wanted.target).all()
     assert np.bincount(both["label"].to_numpy()).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
 
 
 def test_the_python_reference_has_no_empty_text_and_splits_that_share_nothing():
     train, test = read_split(PYTHON, "train"), read_split(PYTHON, "test")
     for table in (train, test):
-        assert table.num_rows > 100 and all(text.strip() for text in table["text"].to_pylist())
+        assert table.num_rows > 100
+        assert all(text.strip() for text in table["text"].to_pylist())
         assert table["characters"].to_pylist() == [len(text) for text in table["text"].to_pylist()]
     for name in ("topic", "text"):
         assert not set(train[name].to_pylist()) & set(test[name].to_pylist())

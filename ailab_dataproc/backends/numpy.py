@@ -138,7 +138,8 @@ def _is_object(type_: pa.DataType) -> bool:
 def _back(values: np.ndarray, field: pa.Field) -> pa.Array:
     mask = None
     if isinstance(values, np.ma.MaskedArray):
-        mask = np.ma.getmaskarray(values).reshape(len(values), -1).all(axis=1) if values.ndim > 1 else np.ma.getmaskarray(values)
+        mask = np.ma.getmaskarray(values)
+        mask = mask.all(axis=tuple(range(1, values.ndim))) if values.ndim > 1 else mask
         values = values.data
     if t.is_fixed_size_list(field.type):
         inner = _back(values.reshape(-1), pa.field("item", field.type.value_type))

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as t
 
 from ailab_dataproc.errors import DamagedData
+from ailab_dataproc.schema import in_parquet
 from ailab_dataproc.storage import Folder
 
 
@@ -110,7 +111,7 @@ def _declared(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
         if column.type != field.type:
             if t.is_dictionary(field.type):
                 column = column if t.is_dictionary(column.type) else column.dictionary_encode()
-            elif str(column.type) != str(field.type).replace("timestamp[s", "timestamp[ms"):  # Parquet has no seconds
+            elif column.type != in_parquet(field.type, nullable=field.nullable):
                 raise DamagedData(f"{where}: column {field.name!r} is {column.type}, the manifest says {field.type}.")
             column = column.cast(field.type)
         columns.append(column)

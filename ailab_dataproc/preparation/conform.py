@@ -82,7 +82,7 @@ def _batches(item: Any, schema: pa.Schema, place: _Place) -> list[pa.RecordBatch
     if isinstance(item, pa.RecordBatch):
         return [item]
     if isinstance(item, pa.Table):
-        return item.to_batches()  # type: ignore[no-any-return]
+        return item.to_batches()
     if isinstance(item, list):
         return [_from_rows(item, schema, place)]
     if type(item).__module__.partition(".")[0] == "pandas" and hasattr(item, "columns"):

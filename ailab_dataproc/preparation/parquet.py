@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import IO
-
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as t
 
 from ailab_dataproc.preparation.tasks import Layout
+from ailab_dataproc.schema import in_parquet
+from ailab_dataproc.storage import HashingFile
 
 _PAGE_ROWS = 20_000  # DESIGN's sweep of settings: smaller row groups and pages cost up to 20 % in reading
 _DISTINCT = 0.5  # a string column gets a dictionary where fewer of its first rows are distinct
@@ -24,7 +24,7 @@ def stored(schema: pa.Schema) -> pa.Schema:
 class ParquetShard:
     """Writes one file; rows are buffered until a row group is full."""
 
-    def __init__(self, file: IO[bytes], first: pa.RecordBatch | None, schema: pa.Schema, layout: Layout) -> None:
+    def __init__(self, file: HashingFile, first: pa.RecordBatch | None, schema: pa.Schema, layout: Layout) -> None:
         """Begin a file.
 
         Args:
@@ -33,13 +33,13 @@ class ParquetShard:
             schema: from `stored`.
             layout: rows of a row group.
         """
-        self._schema = schema
+        self._schema = pa.schema([one.with_type(in_parquet(one.type, nullable=one.nullable)) for one in schema])
         self._layout = layout
         self._pending: list[pa.RecordBatch] = []
         self._rows = 0
         self._writer = pq.ParquetWriter(
             pa.PythonFile(file, mode="w"),
-            schema,
+            self._schema,
             compression="zstd",
             compression_level=1,
             use_dictionary=_repetitive(first) if first is not None else False,
@@ -49,7 +49,7 @@ class ParquetShard:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Take rows of the stored schema."""
-        self._pending.append(batch)
+        self._pending.append(batch if batch.schema.equals(self._schema) else batch.cast(self._schema))
         self._rows += batch.num_rows
         if self._rows >= self._layout.row_group_rows:
             self._flush()

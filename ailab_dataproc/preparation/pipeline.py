@@ -145,7 +145,7 @@ def _pickled(function: Any) -> bytes | None:
     require("cloudpickle", "beam")
     import cloudpickle
 
-    return cloudpickle.dumps(function)  # type: ignore[no-any-return]
+    return cloudpickle.dumps(function)
 
 
 def _run(job: Job, tasks: Sequence[Task], options: Options, workers: int) -> None:

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 
@@ -97,7 +97,7 @@ def raise_failure(job: Job) -> None:
 class _TFRecordShard:
     """The twin of `ParquetShard`; nothing is buffered."""
 
-    def __init__(self, file: IO[bytes], schema: pa.Schema, where: str) -> None:
+    def __init__(self, file: HashingFile, schema: pa.Schema, where: str) -> None:
         from ailab_dataproc.preparation.tfrecord import Encoder
 
         self._file = file
@@ -187,11 +187,11 @@ def _open_shard(
     for kind in job.formats:
         file = HashingFile(stack.enter_context(job.stage.create(_stage_path(task, number, kind))))
         shard.files[kind] = file
-        shard.writers[kind] = _writer(kind, file, schema, _decoded(first), job)
+        shard.writers[kind] = _writer(kind, file, schema, first and _decoded(first), job)
     return shard
 
 
-def _writer(kind: str, file: IO[bytes], schema: pa.Schema, first: pa.RecordBatch | None, job: Job) -> Any:
+def _writer(kind: str, file: HashingFile, schema: pa.Schema, first: pa.RecordBatch | None, job: Job) -> Any:
     if kind == "parquet":
         return ParquetShard(file, first, stored(schema), job.layout)
     return _TFRecordShard(file, pa.schema(_stored_columns(schema)), job.dataset)
@@ -201,9 +201,9 @@ def _stored_columns(schema: pa.Schema) -> list[pa.Field]:
     return [one.with_metadata(schema.field(one.name).metadata) for one in stored(schema)]
 
 
-def _decoded(batch: pa.RecordBatch | None) -> pa.RecordBatch | None:
+def _decoded(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Dictionaries by their values, as the files hold them."""
-    if batch is None or not any(pa.types.is_dictionary(one.type) for one in batch.schema):
+    if not any(pa.types.is_dictionary(one.type) for one in batch.schema):
         return batch
     return batch.cast(stored(batch.schema))
 
@@ -243,7 +243,7 @@ def _entries(job: Job, task: Task, number: int, shard: _Shard) -> list[dict[str,
 def _unpickled(module: tuple[str, str, str] | None, read: bytes) -> Read:
     if module:
         run_text(*module)
-    return pickle.loads(read)  # type: ignore[no-any-return]  # noqa: S301 - the author's own function
+    return pickle.loads(read)  # noqa: S301 - the author's own function
 
 
 def _line(error: BaseException) -> str:

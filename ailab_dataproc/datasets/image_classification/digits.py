@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as csv
+from pyarrow import csv
 
 from ailab_dataproc.dataset import Dataset, Source, column
 from ailab_dataproc.errors import InvalidData
@@ -46,7 +46,7 @@ dataset = Dataset(
     read=read,
     owner="ailab_dataproc",
     description=__doc__,
-    citation="E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits. UCI Machine Learning Repository, 1998.",
+    citation="E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits. UCI ML Repository, 1998.",
     license="CC BY 4.0",
     homepage="https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits",
     release_notes={"1.0.0": "First version."},

@@ -49,7 +49,7 @@ def parse(code: bytes, where: str) -> dict[str, str]:
             if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "topics":
                 return dict(ast.literal_eval(statement.value))
     except (SyntaxError, ValueError, TypeError) as error:
-        raise InvalidData(f"{where}: no Python module with plain topics ({error}). Give pydoc_data/topics.py.") from error
+        raise InvalidData(f"{where}: no module of plain topics ({error}). Give pydoc_data/topics.py.") from error
     raise InvalidData(f"{where}: nothing is assigned to 'topics'. Give pydoc_data/topics.py of a Python.")
 
 

@@ -32,7 +32,8 @@ DEVICE_CTR = np.array([1.0, 1.4, 1.1, 0.3, 0.2])
 COUNTRIES = {"JP": 70, "US": 10, "TW": 7, "KR": 5, "DE": 3, "FR": 2, "BR": 2, "IN": 1}
 POSITIONS = {1: 24, 2: 20, 3: 16, 4: 13, 5: 10, 6: 8, 7: 5, 8: 4}
 POSITION_CTR = np.array([1.6, 1.2, 0.9, 0.7, 0.55, 0.45, 0.4, 0.35])
-WORDS = "靴 スニーカー 冬 コート 黒 レディース メンズ かばん 安い 東京 shoes red coat sale bag running café kids".split()
+WORDS = ("靴", "スニーカー", "冬", "コート", "黒", "レディース", "メンズ", "かばん", "安い", "東京",
+         "shoes", "red", "coat", "sale", "bag", "running", "café", "kids")
 
 schema = pa.schema([
     column("timestamp", pa.timestamp("us", "UTC"), "when the ad was shown; never falls within a split"),
@@ -70,8 +71,7 @@ def read(source: Source) -> Iterator[pa.RecordBatch]:
         raise InvalidDefinition(f"{source.url}: no part {label!r}. Let `sources` make the parts.")
     part = int(label)
     draw = np.random.Philox(np.random.SeedSequence([seed, part]))
-    stop = min(rows, (part + 1) * PART)
-    for start in range(part * PART, stop, BATCH):
+    for start in range(part * PART, stop := min(rows, (part + 1) * PART), BATCH):
         yield _batch(draw, start, min(BATCH, stop - start), rows)
 
 
@@ -81,9 +81,10 @@ def _batch(draw: np.random.Philox, start: int, n: int, rows: int) -> pa.RecordBa
     jitter, user, item, chance, words, referrer = _bits(draw, n, 6, np.uint32)
     user, item, recent = _zipf(user, USERS), _zipf(item, ITEMS), _recent(draw, n)
     campaign, device, position = _choice(campaign, CAMPAIGNS), _choice(device, DEVICES), _choice(position, POSITIONS)
-    odds = _appeal()[item] * DEVICE_CTR[device] * POSITION_CTR[position] * np.where((user ^ item) & 7, 0.021, 0.07)
+    appeal = 0.25 + 2.25 * (item * 52_711 % 65_536 / 65_536) ** 2
+    odds = appeal * DEVICE_CTR[device] * POSITION_CTR[position] * np.where((user ^ item) & 7, 0.021, 0.07)
     clicked = chance < odds * 2.0**32
-    words = np.where(search < 40_000, (words & 1023) % 324 + 1, 0)
+    words = np.where(search < 40_000, (words & 1023) % len(WORDS) ** 2 + 1, 0)
     columns = [
         pa.array(_times(start, n, rows, jitter)).cast(pa.timestamp("us", "UTC")),
         pa.array((user.astype(np.uint64) * 0x9E3779B97F4A7C15 & np.uint64(2**63 - 1)).astype(np.int64)),
@@ -92,7 +93,7 @@ def _batch(draw: np.random.Philox, start: int, n: int, rows: int) -> pa.RecordBa
         _texts(tuple(DEVICES)).take(pa.array(device)),
         _texts(tuple(COUNTRIES)).take(pa.array(_choice(country, COUNTRIES))),
         pa.array((position + 1).astype(np.int8)),
-        pa.array(np.rint(_prices()[item] * DISCOUNT[campaign]).astype(np.float32)),
+        pa.array(np.rint(_lognormal(8.0, 0.9)[item * 40_503 % 65_536] * DISCOUNT[campaign]).astype(np.float32)),
         pa.array(_lognormal(3.0, 0.8)[bid]),
         _queries().take(pa.array(words)),
         _referrers().take(pa.array(_zipf(referrer, REFERRERS), mask=direct < 24_000)),
@@ -105,9 +106,8 @@ def _batch(draw: np.random.Philox, start: int, n: int, rows: int) -> pa.RecordBa
 
 def _bits(draw: np.random.Philox, n: int, columns: int, kind: type) -> np.ndarray:
     # random_raw's stream is promised for ever by NumPy; that of Generator's methods is not.
-    count = n * columns
-    words = -(-count * np.dtype(kind).itemsize // 8)
-    return draw.random_raw(words).astype("<u8", copy=False).view(kind)[:count].reshape(columns, n)
+    count, size = n * columns, np.dtype(kind).itemsize
+    return draw.random_raw(-(-count * size // 8)).astype("<u8", copy=False).view(kind)[:count].reshape(columns, n)
 
 
 def _times(start: int, n: int, rows: int, jitter: np.ndarray) -> np.ndarray:
@@ -155,16 +155,6 @@ def _choices(weights: tuple[int, ...]) -> np.ndarray:
 
 
 @functools.cache
-def _prices() -> np.ndarray:
-    return _lognormal(8.0, 0.9)[np.arange(ITEMS) * 40_503 % 65_536]
-
-
-@functools.cache
-def _appeal() -> np.ndarray:
-    return 0.25 + 2.25 * (np.arange(ITEMS) * 52_711 % 65_536 / 65_536) ** 2
-
-
-@functools.cache
 def _texts(values: tuple[str, ...]) -> pa.Array:
     return pa.array(values, pa.string())
 
@@ -180,8 +170,7 @@ def _referrers() -> pa.Array:
 
 
 def _parse(text: str) -> tuple[int, int]:
-    scheme, _, rest = text.partition(":")
-    found: dict[str, int] = {}
+    (scheme, _, rest), found = text.partition(":"), dict[str, int]()
     if scheme != "synthetic":
         raise InvalidDefinition(f"{text!r}: wanted synthetic:rows=…,seed=…, such as 'synthetic:rows=1_000_000,seed=0'.")
     for pair in rest.split(","):

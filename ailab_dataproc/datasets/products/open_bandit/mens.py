@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as csv
+from pyarrow import csv
 
 from ailab_dataproc.dataset import Dataset, Source, column
 from ailab_dataproc.errors import InvalidData

@@ -1,0 +1,334 @@
+"""The command `ailab-dataproc`: a thin verb for each public function. Heavy libraries are imported inside commands."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem, get_completion_class
+
+from ailab_dataproc import __version__
+from ailab_dataproc.errors import AilabError, DamagedData
+
+if TYPE_CHECKING:
+    from ailab_dataproc.settings import Settings
+
+PROGRAM = "ailab-dataproc"
+_VARIABLE = "_AILAB_DATAPROC_COMPLETE"
+_FAULTS, _USAGE, _INTERNAL, _INTERRUPTED = 1, 2, 70, 130  # exit codes
+# Messages are written for Python; these words are said differently here.
+_SPOKEN = {
+    "columns=[…]": "--columns",
+    "pass allow_pii=True": "give --allow-pii",
+    "allow_pii=True": "--allow-pii",
+    "Pass nulls='mask'": "Give --nulls mask",
+    "nulls='mask'": "--nulls mask",
+    "backend='pandas'": "--backend pandas",
+}
+
+
+class _Program(click.Group):
+    """Turns errors into one line and an exit code."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Let --verbose stand anywhere."""
+        return super().parse_args(ctx, sorted(args, key=lambda arg: arg != "--verbose"))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, and end with its exit code."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except AilabError as error:
+            message = str(error)
+            for python, here in _SPOKEN.items():
+                message = message.replace(python, here)
+            self._end(ctx, _USAGE, f"error: {message}")
+        except KeyboardInterrupt:
+            self._end(ctx, _INTERRUPTED, "interrupted; run the same command again to go on")
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                raise  # `… | head`: click ends quietly
+            told = f"internal error: {type(error).__name__}: {error}; please report, --verbose shows the traceback"
+            self._end(ctx, _INTERNAL, told)
+
+    @staticmethod
+    def _end(ctx: click.Context, code: int, message: str) -> None:
+        if ctx.params.get("verbose") or os.environ.get("AILAB_DEBUG"):
+            traceback.print_exc()
+        click.echo(message, err=True)
+        ctx.exit(code)
+
+
+def _complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from ailab_dataproc.describing import complete_names
+
+    try:
+        return [CompletionItem(name) for name in complete_names(incomplete, _settings(ctx.params.get("data_dir")))]
+    except AilabError:  # a shell in the middle of a word is no place for messages
+        return []
+
+
+_name = click.argument("name", shell_complete=_complete)
+_data_dir = click.option("--data-dir", metavar="DIR", help="Where prepared data lies, in place of the settings'.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for scripts.")
+
+
+def _selecting(default_split: str) -> Callable[[Any], Any]:
+    """The options that choose rows and columns."""
+
+    def wrap(command: Any) -> Any:
+        pii = click.option("--allow-pii", is_flag=True, help="Take columns with personal data too, if you may.")
+        columns = click.option("--columns", metavar="A,B", help="Only these columns, in this order.")
+        split = click.option("--split", default=default_split, show_default=True, help="Such as 'train[:10%]+test'.")
+        return split(columns(pii(command)))
+
+    return wrap
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--verbose", is_flag=True, help="Show tracebacks and what happens meanwhile.")
+@click.version_option(__version__, prog_name=PROGRAM)
+def cli(verbose: bool) -> None:
+    """Define a dataset once, prepare it once, load it in one line on any backend.
+
+    \b
+    Start here, offline:     ailab-dataproc demo
+    See what there is:       ailab-dataproc list
+    Make a version of it:    ailab-dataproc prepare products/ad_log/impressions
+    Look at it:              ailab-dataproc head products/ad_log/impressions
+
+    \b
+    Shell completion:        eval "$(ailab-dataproc completion bash)"
+    """
+    if verbose:
+        logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s")
+
+
+@cli.command("list")
+@_data_dir
+@_json
+def list_(data_dir: str | None, as_json: bool) -> None:
+    """List the datasets that are defined or prepared.
+
+    \b
+    Example: ailab-dataproc list --json | jq -r '.[].name'
+    """
+    with _quiet_stdout(as_json):
+        from ailab_dataproc import tables
+        from ailab_dataproc.describing import list_datasets
+
+        settings = _settings(data_dir)
+        found = list_datasets(settings)
+    if as_json:
+        tables.print_json(found)
+    else:
+        tables.datasets(found, settings.data_dir)
+
+
+@cli.command()
+@_name
+@_data_dir
+@_json
+def describe(name: str, data_dir: str | None, as_json: bool) -> None:
+    """Show columns, splits, versions and how to load a dataset.
+
+    NAME may pin a version.
+
+    \b
+    Example: ailab-dataproc describe products/ad_log/impressions:1.0.0
+    """
+    with _quiet_stdout(as_json):
+        from ailab_dataproc import tables
+        from ailab_dataproc.describing import describe as describe_
+
+        told = describe_(name, _settings(data_dir))
+    (tables.print_json if as_json else tables.dataset)(told)
+
+
+@cli.command()
+@_name
+@click.option("--source", "sources", multiple=True, metavar="SPLIT=PATH", help="Read this instead; may be repeated.")
+@click.option("--runner", default="threads", show_default=True, help="threads, processes or inline.")
+@click.option("--workers", type=int, metavar="N", help="How many; by default one a core.")
+@click.option("--formats", default="parquet,tfrecord", show_default=True, help="'parquet' alone is faster.")
+@_data_dir
+@_json
+def prepare(name: str, sources: tuple[str, ...], formats: str, as_json: bool, **options: Any) -> None:
+    """Make a version of a dataset. Does nothing where it is there already.
+
+    \b
+    Example: ailab-dataproc prepare products/product_a/clicks \\
+               --source train='raw/2021-01-*.csv.gz' --runner processes
+    """
+    given = _parse_sources(sources)
+    with _quiet_stdout(as_json):
+        from ailab_dataproc import prepare as prepare_
+        from ailab_dataproc import tables
+
+        shown = sys.stderr.isatty() and not as_json
+        report = prepare_(name, sources=given, formats=_split_names(formats) or (), progress=shown, **options)
+    if as_json:
+        tables.print_json(report.to_dict())
+    else:
+        click.echo(str(report))
+
+
+@cli.command()
+@_name
+@_selecting("all")
+@click.option("--backend", default="auto", show_default=True, help="Such as arrow, numpy, pandas or dask.")
+@click.option("--family", help="Narrow 'auto' to eager or lazy backends.")
+@click.option("--nulls", default="refuse", show_default=True, help="What NumPy does with nulls: refuse or mask.")
+@_data_dir
+@_json
+def plan(name: str, columns: str | None, as_json: bool, **options: Any) -> None:
+    """Tell which backend a load would take, and why not the others. Reads no rows.
+
+    \b
+    Example: ailab-dataproc plan products/ad_log/impressions --split 'train[:10%]' --columns user,price
+    """
+    with _quiet_stdout(as_json):
+        from ailab_dataproc import plan as plan_
+        from ailab_dataproc import tables
+
+        made = plan_(name, columns=_split_names(columns), **options)
+    if as_json:
+        tables.print_json(made.to_dict())
+    else:
+        tables.plan(str(made))
+
+
+@cli.command()
+@_name
+@_selecting("all")
+@click.option("-n", "count", type=click.IntRange(min=1), default=5, show_default=True, help="How many rows.")
+@_data_dir
+@_json
+def head(name: str, columns: str | None, as_json: bool, **options: Any) -> None:
+    """Show the first rows. Personal data stays hidden unless --allow-pii is given.
+
+    \b
+    Example: ailab-dataproc head products/ad_log/impressions --split test -n 3
+    """
+    with _quiet_stdout(as_json):
+        from ailab_dataproc import tables
+        from ailab_dataproc.describing import first_rows
+
+        settings = _settings(options.pop("data_dir"))
+        found = first_rows(name, settings, columns=_split_names(columns), **options)
+    if as_json:
+        tables.print_json(dataclasses.asdict(found))
+    else:
+        tables.rows(found.columns, found.hidden, found.rows)
+
+
+@cli.command()
+@_name
+@click.option("--quick", is_flag=True, help="Only presence and sizes; by default every byte is read.")
+@_data_dir
+@_json
+@click.pass_context
+def verify(ctx: click.Context, name: str, quick: bool, data_dir: str | None, as_json: bool) -> None:
+    """Compare a prepared version with its index. Exit code 1 where something is wrong.
+
+    \b
+    Example: ailab-dataproc verify products/ad_log/impressions:1.0.0
+    """
+    from ailab_dataproc import storage, tables
+    from ailab_dataproc.manifest import open_prepared
+    from ailab_dataproc.verify import verify_version
+
+    settings = _settings(data_dir)
+    prepared = open_prepared(storage.folder(settings.data_dir, settings.storage_options), name)
+    faults = []
+    try:
+        for fault in verify_version(prepared, deep=not quick):
+            faults.append(dataclasses.asdict(fault))
+            if not as_json:
+                click.echo(f"{fault.path} {fault.what}")
+    except DamagedData as error:
+        faults.append({"path": "", "what": str(error)})
+        if not as_json:
+            click.echo(str(error))
+    shards = sum(len(rows) for rows in prepared.manifest.splits.values()) * len(prepared.manifest.formats)
+    if as_json:
+        tables.print_json({"dataset": prepared.name, "deep": not quick, "files": shards, "faults": faults})
+    elif faults:
+        click.echo(f"{prepared.name}: {len(faults)} fault{'s' * (len(faults) != 1)}. Restore the files, or remove "
+                   f"{prepared.folder.url} and prepare it again.")
+    else:
+        click.echo(f"{prepared.name}: {shards} shards are {'there, whole in size' if quick else 'as written'}")
+    ctx.exit(_FAULTS if faults else 0)
+
+
+@cli.command()
+@click.option("--rows", type=click.IntRange(min=100), default=1_000_000, show_default=True, help="Of the train split.")
+@click.option("--data-dir", metavar="DIR", help="By default ./demo_data/rows-<ROWS>.")
+def demo(rows: int, data_dir: str | None) -> None:
+    """Prepare made-up ad impressions and load them with every backend, offline.
+
+    \b
+    Example: ailab-dataproc demo --rows 200_000
+    """
+    from ailab_dataproc.demo import run
+
+    run(rows, os.path.abspath(data_dir or f"demo_data/rows-{rows}"), progress=sys.stderr.isatty())
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script that completes commands, options and dataset names.
+
+    \b
+    bash:  echo 'eval "$(ailab-dataproc completion bash)"' >> ~/.bashrc
+    zsh:   echo 'eval "$(ailab-dataproc completion zsh)"' >> ~/.zshrc
+    fish:  ailab-dataproc completion fish > ~/.config/fish/completions/ailab-dataproc.fish
+    """
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise click.UsageError(f"click knows no completion for {shell}.")
+    click.echo(kind(cli, {}, PROGRAM, _VARIABLE).source())
+
+
+def main() -> None:
+    """The console script."""
+    cli(prog_name=PROGRAM, complete_var=_VARIABLE)
+
+
+def _settings(data_dir: str | None) -> Settings:
+    from ailab_dataproc.settings import load_settings
+
+    settings = load_settings()
+    return dataclasses.replace(settings, data_dir=data_dir) if data_dir else settings
+
+
+def _split_names(text: str | None) -> list[str] | None:
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _parse_sources(texts: tuple[str, ...]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        split, equals, path = text.partition("=")
+        if not (split and equals and path):
+            raise click.BadParameter(f"{text!r} is no SPLIT=PATH, such as train=raw/*.csv.", param_hint="--source")
+        found.setdefault(split, []).append(path)
+    return found
+
+
+@contextlib.contextmanager
+def _quiet_stdout(as_json: bool) -> Iterator[None]:
+    """With --json, what a definition or a `read` prints goes to stderr."""
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        yield

@@ -1,0 +1,180 @@
+"""What the command line shows to people: lists, tables, and values that fit into a cell."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+import textwrap
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ailab_dataproc.report import count_bytes
+
+HIDDEN = "•••"  # stands for a value that is personal data
+_PIPE = 160  # columns, where the output is no terminal
+_CELL = 48  # characters of a cell in `rows`
+_ITEMS = 4  # of a list that a cell shows
+
+
+def console() -> Console:
+    """Plain text: what data and descriptions hold is never taken for markup."""
+    wide = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else _PIPE
+    return Console(width=wide, markup=False, highlight=False, emoji=False)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document; what JSON can't hold becomes text."""
+    print(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def datasets(rows: list[dict[str, Any]], data_dir: str) -> None:
+    """The catalog, a line a dataset; what is wrong stands below."""
+    out = console()
+    table = _table("name", "prepared", "rows>", "owner", "description")
+    if out.width >= 110:  # noqa: PLR2004 - narrower, the descriptions would have no room
+        table.add_column("defined in", no_wrap=True, style="dim")
+    for row in rows:
+        about = "definition fails, see below" if row["problem"] else row["description"]
+        rows_ = "-" if row["rows"] is None else f"{row['rows']:,}"
+        cells = [row["name"], row["version"] or "-", rows_, row["owner"] or "-", about]
+        where = row["where"] or "nowhere (only prepared)"
+        table.add_row(*cells, *([_home(where)] if len(table.columns) > len(cells) else []))
+    out.print(table if rows else "No dataset is defined or prepared.")
+    for row in rows:
+        if row["problem"]:
+            out.print(Text(f"! {row['name']}: {row['problem']}", style="red"), soft_wrap=True)
+    out.print(Text(f"data directory: {_home(data_dir)}", style="dim"), soft_wrap=True)
+
+
+def dataset(told: dict[str, Any]) -> None:
+    """What `describing.describe` found."""
+    out = console()
+    out.print(Text(told["name"] + (f":{told['version']}" if told["version"] else ""), style="bold"))
+    if told["description"]:
+        out.print(told["description"])
+    if told["problem"]:
+        out.print(Text(f"! the definition fails: {told['problem']}", style="red"), soft_wrap=True)
+    facts = {key: told[key] for key in ("owner", "license", "homepage", "citation") if told[key]}
+    if told["defined"]:
+        facts["defined in"] = f"{_home(told['defined']['path'])} (version {told['defined']['version'] or '?'})"
+    out.print()
+    for key, value in facts.items():
+        out.print(f"{key:<10}  {value}", soft_wrap=True)
+    columns = _table("column", "type", "null", "unit", "PII", "meaning")
+    for one in told["columns"]:
+        marks = ("null" if one["nullable"] else "", one["unit"], Text("PII" if one["pii"] else "", style="bold red"))
+        columns.add_row(one["name"], one["type"], *marks, one["meaning"])
+    columns.columns[5].overflow, columns.columns[5].no_wrap = "fold", False
+    out.print()
+    out.print(columns)
+    _versions(out, told)
+    if told["load"]:
+        out.print("\nimport ailab_dataproc as adp" + ("; import tensorflow_datasets as tfds" * ("tfds" in told["load"])))
+        for line in told["load"].values():
+            out.print("  " + line, soft_wrap=True)
+    elif told["defined"]:
+        out.print(f"\nNot prepared yet. Run: ailab-dataproc prepare {told['name']}", soft_wrap=True)
+
+
+def rows(names: list[str], hidden: list[str], found: list[dict[str, Any]]) -> None:
+    """Rows of data: a line a row where it fits, otherwise a line a column."""
+    out = console()
+    cells = [[HIDDEN if name in hidden else _cell(row[name]) for name in names] for row in found]
+    widths = [max(len(text) for text in (name, *(row[i] for row in cells))) + 2 for i, name in enumerate(names)]
+    if sum(widths) <= out.width:
+        table = _table(*names)
+        for row in cells:
+            table.add_row(*row)
+        out.print(table)
+        return
+    room = max(1, (out.width - max(len(name) for name in names) - 2) // 18)
+    for start in range(0, len(cells), room):
+        block = cells[start : start + room]
+        table = _table("column", *(f"row {start + i}" for i in range(len(block))))
+        for one in table.columns[1:]:
+            one.max_width = _CELL
+        for i, name in enumerate(names):
+            table.add_row(name, *(row[i] for row in block))
+        out.print(table)
+
+
+def backends(measured: list[dict[str, Any]]) -> None:
+    """The demo's table: how each backend did."""
+    table = _table("backend", "returns", "rows>", "seconds>", "peak memory>")
+    refused = [one for one in measured if one.get("refused")]
+    for one in measured:
+        if not one.get("refused"):
+            numbers = (f"{one['rows']:,}", f"{one['seconds']:.2f}", count_bytes(one["peak"]))
+            table.add_row(one["backend"], one["type"], *numbers)
+    out = console()
+    out.print(table)
+    for one in refused:
+        out.print(f"{one['backend']} refuses: {one['refused']}")
+
+
+def plan(text: str) -> None:
+    """A plan's explanation, its long lines hanging below their backend's name."""
+    width = console().width
+    first, *lines = text.split("\n")
+    print(textwrap.fill(first, width, subsequent_indent="   "))
+    for line in lines:
+        indent = len(line) - len(line[3:].partition("  ")[2].lstrip())
+        print(textwrap.fill(line, width, subsequent_indent=" " * indent))
+
+
+def _versions(out: Console, told: dict[str, Any]) -> None:
+    splits = ", ".join(f"{name}" if n is None else f"{name} {n:,} rows" for name, n in told["splits"].items())
+    out.print(f"\nsplits      {splits}", soft_wrap=True)
+    for one in told["prepared"]:
+        size = ", ".join(f"{kind} {count_bytes(count)}" for kind, count in one["bytes"].items())
+        out.print(f"prepared    {one['version']}: {sum(one['rows'].values()):,} rows, {size}", soft_wrap=True)
+        out.print(f"            {_home(one['location'])}", soft_wrap=True)
+    for version, note in told["release_notes"].items():
+        out.print(f"new in      {version}: {note}", soft_wrap=True)
+
+
+def _table(*names: str) -> Table:
+    """A table without borders; a name that ends with > is a column of numbers."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name in names:
+        justify: Any = "right" if name.endswith(">") else "left"
+        table.add_column(name.rstrip(">"), justify=justify, no_wrap=True, overflow="ellipsis")
+    if table.columns:
+        table.columns[0].min_width = None
+    return table
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bytes):
+        return f"<{len(value):,} bytes>"
+    if isinstance(value, list) and len(value) > _ITEMS:
+        return f"[{', '.join(_cell(one) for one in value[:_ITEMS])}, … {len(value)} values]"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = " ".join(str(value).split()) if value != "" else "''"
+    return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, float):
+        return value if value - value == 0 else str(value)  # NaN and infinity aren't JSON
+    return value if value is None or isinstance(value, (str, int, bool)) else str(value)
+
+
+def _home(path: str) -> str:
+    """A path as people write it: from the home folder."""
+    home = os.path.expanduser("~")
+    return "~" + path[len(home) :] if home != "/" and path.startswith(home + "/") else path

@@ -1,0 +1,85 @@
+"""The README is run as a reader would run it, and its tables are those of the code and of the measurements."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ailab_dataproc.schema import CONTRACTS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BASKETS = '{"id": 1, "items": [3, 4], "prices": [10.0, 2.5]}\n{"id": 2, "items": [], "prices": []}\n'
+
+
+def blocks(marker: str) -> list[tuple[str, str, str]]:
+    """The code blocks behind a comment such as ``<!-- run -->``: argument, language, text."""
+    return re.findall(rf"<!-- {marker}:? ?(.*?) -->\n+```(\w+)\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    """A reader's folder, with the README's files in it."""
+    folder = tmp_path_factory.mktemp("reader")
+    for name, _, text in blocks("file"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "baskets-1.jsonl").write_text(BASKETS)
+    return folder
+
+
+def run(folder: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command in the reader's folder with the settings that the README exports."""
+    settings = {"AILAB_DATASETS": "my_datasets", "AILAB_DATA_DIR": "data", "HOME": str(folder)}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, **settings, "PATH": path}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def test_the_five_minute_path_works_from_the_csv_file_to_tfds(reader):
+    ran = 0
+    for _, language, text in blocks("run"):
+        if language == "console":
+            for line in re.findall(r"^\$ (ailab-dataproc .*)$", text, re.MULTILINE):
+                run(reader, line.split())
+                ran += 1
+        else:
+            run(reader, [sys.executable, "-c", "import ailab_dataproc as adp\n" + text])
+            ran += 1
+    assert ran >= 6
+
+
+def test_the_definition_with_a_read_function_prepares(reader):
+    run(reader, ["ailab-dataproc", "prepare", "products/shop/baskets"])
+    shown = run(reader, ["ailab-dataproc", "head", "products/shop/baskets", "--json"])
+    rows = json.loads(shown.stdout)
+    assert [row["total"] for row in rows] == [12.5, 0.0]
+
+
+def test_the_table_of_types_is_the_contract_of_the_code():
+    for one in CONTRACTS:
+        assert f"| {one.arrow} | {one.numpy} | {one.pandas} |" in README
+
+
+def test_the_table_of_speeds_holds_the_measured_numbers():
+    results = [json.loads(line) for line in (ROOT / "benchmarks/results/prepare.jsonl").read_text().splitlines()]
+    assert results[0]["machine"]["cpu"] in README
+    for one in results:
+        assert f"{one['rows_per_second'] / 1000:,.0f} k" in README, one["way"]
+
+
+def test_every_command_that_the_readme_names_exists():
+    named = set(re.findall(r"ailab-dataproc ([a-z]+)", README))
+    help_text = run(ROOT, [sys.executable, "-m", "ailab_dataproc", "--help"]).stdout
+    assert named
+    for name in named:
+        assert re.search(rf"^  {name}\b", help_text, re.MULTILINE), name
