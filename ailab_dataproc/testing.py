@@ -135,7 +135,9 @@ class BackendTests:
         """A data directory with the edge cases."""
         folder = str(tmp_path_factory.mktemp("edge"))
         rows = edge_cases()
-        prepare_tables(folder, {"train": [rows.slice(0, 3), rows.slice(0, 0), rows.slice(3)], "test": [rows.slice(1, 2)]})
+        prepare_tables(
+            folder, {"train": [rows.slice(0, 3), rows.slice(0, 0), rows.slice(3)], "test": [rows.slice(1, 2)]}
+        )
         one = pa.schema([column("x", pa.int64(), nullable=True), column("kind", _CASES_KIND, nullable=True)])
         null = pa.table([pa.nulls(3, pa.int64()), pa.nulls(3, _CASES_KIND)], schema=one)
         full = pa.table([[1, 2, 2**60 + 1], pa.array(["a", "b", "a"]).dictionary_encode()], schema=one)

@@ -30,6 +30,9 @@ def verify_version(prepared: Prepared, *, deep: bool = True) -> Iterator[Fault]:
         The faults, in the order of the index; nothing where all is well.
     """
     folder = prepared.folder
+    if not folder.exists(INDEX):
+        yield Fault(INDEX, "is missing")
+        return
     if checksum(folder, INDEX) != prepared.manifest.index_checksum:
         yield Fault(INDEX, "is not the index that the manifest was written with")
     known = set(_OURS)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+
+
+def stamp() -> dict[str, object]:
+    """What every line of a result file carries."""
+    return {"date": datetime.now(UTC).date().isoformat(), "machine": machine()}
 
 
 def machine() -> dict[str, object]:
     """Processor, cores, memory and the versions that matter."""
     cpu = next(
-        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        (line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")),
         platform.processor(),
     )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -18,14 +18,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
-from machine import machine
+from machine import stamp
 
 import ailab_dataproc as adp
 
@@ -229,9 +228,8 @@ WAYS = {
 
 
 def _write(results: list[dict[str, Any]], output: Path) -> None:
-    stamp = {"date": datetime.now(UTC).date().isoformat(), "machine": machine()}
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text("".join(json.dumps(result | stamp) + "\n" for result in results))
+    output.write_text("".join(json.dumps(result | stamp()) + "\n" for result in results))
 
 
 def _show(results: list[dict[str, Any]]) -> None:

@@ -56,7 +56,9 @@ def make(define, data_dir):
 
     def made(files=None, **given):
         options = {key: given.pop(key) for key in ("runner", "workers", "formats", "sources") if key in given}
-        return prepare(define(files, **given), data_dir=data_dir, **{"runner": "inline", "formats": ("parquet",)} | options)
+        return prepare(
+            define(files, **given), data_dir=data_dir, **{"runner": "inline", "formats": ("parquet",)} | options
+        )
 
     return made
 

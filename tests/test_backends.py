@@ -44,7 +44,10 @@ class TestDaskProcesses(BackendTests):
     def cluster(self):
         from dask.distributed import Client, LocalCluster
 
-        with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as made, Client(made):
+        with (
+            LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as made,
+            Client(made),
+        ):
             yield
 
 

@@ -14,6 +14,7 @@ import pyarrow.types as t
 
 from ailab_dataproc.dataset import Source, is_pii
 from ailab_dataproc.errors import InvalidData
+from ailab_dataproc.preparation.cast import allowed, cast, is_list
 
 _ROWS = 10_000  # dicts that become one batch
 _ERRORS = (pa.ArrowException, TypeError, ValueError, OverflowError)  # what Arrow raises for a value that doesn't fit
@@ -127,7 +128,7 @@ def _may_change(type_: pa.DataType, values: list[Any], array: pa.Array) -> bool:
     """Whether the values must be looked at one by one."""
     if t.is_floating(type_):
         return bool(pc.any(pc.is_inf(array)).as_py())
-    if _is_list(type_) and t.is_floating(type_.value_type):
+    if is_list(type_) and t.is_floating(type_.value_type):
         return bool(pc.any(pc.is_inf(array.flatten())).as_py())
     if t.is_integer(type_):
         return any(type(value) is not int for value in values if value is not None)
@@ -139,7 +140,9 @@ def _kept(value: Any, back: Any) -> bool:
     if isinstance(back, float):
         return not math.isinf(back) or math.isinf(value)
     if isinstance(back, dict):
-        return not isinstance(value, dict) or (value.keys() == back.keys() and all(_kept(value[k], back[k]) for k in back))
+        return not isinstance(value, dict) or (
+            value.keys() == back.keys() and all(_kept(value[k], back[k]) for k in back)
+        )
     if isinstance(back, list):
         return all(map(_kept, value, back))
     if isinstance(back, str | bytes | Decimal):
@@ -202,7 +205,7 @@ def _difference(found: Iterable[str], schema: pa.Schema) -> str:
 def _fit(array: pa.Array, field: pa.Field, place: _Place) -> pa.Array:
     if array.type != field.type:
         try:
-            array = _cast(array, field.type)
+            array = cast(array, field.type)
         except (pa.ArrowException, ValueError) as error:
             bad = _first_bad(array, field.type)
             if bad is None:
@@ -219,70 +222,15 @@ def _fit(array: pa.Array, field: pa.Field, place: _Place) -> pa.Array:
     return array
 
 
-def _cast(array: pa.Array, wanted: pa.DataType) -> pa.Array:
-    if not _allowed(array.type, wanted):
-        raise ValueError(f"{array.type} doesn't become {wanted} by itself")
-    if t.is_dictionary(array.type) and not t.is_dictionary(wanted):
-        return _cast(array.cast(array.type.value_type), wanted)
-    if t.is_dictionary(wanted) and not t.is_dictionary(array.type):
-        return _cast(array, wanted.value_type).dictionary_encode().cast(wanted)
-    result = array.cast(wanted, safe=True)
-    if _loses_digits(array, result):
-        raise ValueError("a float would lose digits")
-    return result
-
-
-def _loses_digits(array: pa.Array, result: pa.Array) -> bool:
-    """Whether a float, at any depth, became a shorter one that isn't equal. Arrow's safe casts don't look."""
-    if _is_list(array.type) and _is_list(result.type):
-        return _loses_digits(array.flatten(), result.flatten())
-    if t.is_struct(array.type) and t.is_struct(result.type):
-        pairs = zip(array.flatten(), result.flatten(), strict=True)
-        return any(_loses_digits(one, other) for one, other in pairs)
-    if not (t.is_floating(array.type) and t.is_floating(result.type) and result.type.bit_width < array.type.bit_width):
-        return False
-    same = pc.or_kleene(pc.equal(result.cast(array.type), array), pc.is_nan(array))
-    return not pc.all(same, skip_nulls=True).as_py()
-
-
-def _allowed(found: pa.DataType, wanted: pa.DataType) -> bool:
-    if t.is_null(found) or found == wanted:
-        return True
-    if t.is_dictionary(found) or t.is_dictionary(wanted):
-        plain = [one.value_type if t.is_dictionary(one) else one for one in (found, wanted)]
-        return _allowed(plain[0], plain[1])
-    if _is_list(found) and _is_list(wanted):
-        return _allowed(found.value_type, wanted.value_type)
-    if t.is_struct(found) and t.is_struct(wanted):
-        pairs = list(zip(found, wanted, strict=False))
-        same = found.num_fields == wanted.num_fields and all(one.name == other.name for one, other in pairs)
-        return same and all(_allowed(one.type, other.type) for one, other in pairs)
-    if t.is_timestamp(found) and t.is_timestamp(wanted):
-        return (found.tz is None) == (wanted.tz is None)
-    families = (
-        lambda x: t.is_integer(x) or t.is_floating(x),
-        lambda x: t.is_string(x) or t.is_large_string(x) or t.is_string_view(x),
-        lambda x: t.is_binary(x) or t.is_large_binary(x) or t.is_fixed_size_binary(x),
-        lambda x: t.is_decimal(x) or t.is_integer(x),
-        lambda x: t.is_duration(x),
-        lambda x: t.is_date(x),
-    )
-    return any(family(found) and family(wanted) for family in families)
-
-
-def _is_list(type_: pa.DataType) -> bool:
-    return bool(t.is_list(type_) or t.is_large_list(type_) or t.is_fixed_size_list(type_))
-
-
 def _first_bad(array: pa.Array, wanted: pa.DataType) -> int | None:
     """The first row that can't be cast, found by halving; None where it isn't one row's fault."""
-    if not _allowed(array.type, wanted) and array.null_count == len(array):
+    if not allowed(array.type, wanted) and array.null_count == len(array):
         return None
     low, high = 0, len(array)
     while high - low > 1:
         middle = (low + high) // 2
         try:
-            _cast(array.slice(low, middle - low), wanted)
+            cast(array.slice(low, middle - low), wanted)
             low = middle
         except (pa.ArrowException, ValueError):
             high = middle

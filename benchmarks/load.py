@@ -1,0 +1,95 @@
+"""Load the ad log with every backend: seconds, and peak memory over Arrow bytes (the planner's factors).
+
+    python benchmarks/load.py [--rows 4000000] [--rounds 3] [--output benchmarks/results/load.jsonl]
+
+Every measurement is a fresh process; what it had in memory before the load is taken off. Dask is computed to a frame.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from machine import stamp
+
+import ailab_dataproc as adp
+from ailab_dataproc.backends import BACKENDS
+
+LOG = "products/ad_log/impressions"
+CASES = {
+    "all columns": None,
+    "numbers": ["timestamp", "user", "item", "position", "price", "bid", "clicked"],
+    "strings": ["campaign", "device", "country", "query", "referrer"],
+}
+
+
+def main() -> None:
+    """Measure every backend on every case, in turns, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=4_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "load.jsonl")
+    parser.add_argument("--one", nargs=3, metavar=("BACKEND", "CASE", "FOLDER"), help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.one:
+        print(json.dumps(_measure(*asked.one)))
+        return
+    with tempfile.TemporaryDirectory(prefix="bench-load-") as work:
+        source = f"synthetic:rows={asked.rows},seed=0"
+        adp.prepare(LOG, data_dir=work, sources={"train": source}, formats=("parquet",))
+        results = _rounds(work, asked.rounds)
+    asked.output.parent.mkdir(parents=True, exist_ok=True)
+    asked.output.write_text("".join(json.dumps(result | stamp()) + "\n" for result in results))
+    print(f"{'case':12} {'backend':8} {'seconds':>8} {'Arrow MB':>9} {'peak MB':>8} {'factor':>7}")
+    for one in results:
+        sizes = f"{one['bytes'] / 1e6:9.0f} {one['peak'] / 1e6:8.0f}"
+        print(f"{one['case']:12} {one['backend']:8} {one['seconds']:8.2f} {sizes} {one['factor']:7.2f}")
+
+
+def _rounds(work: str, rounds: int) -> list[dict[str, Any]]:
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for _ in range(rounds):
+        for case in CASES:
+            for name in BACKENDS:
+                command = [sys.executable, __file__, "--one", name, case, work]
+                done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+                found.setdefault((case, name), []).append(json.loads(done.stdout))
+    return [_summary(case, name, runs) for (case, name), runs in found.items()]
+
+
+def _summary(case: str, name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    middle = {key: statistics.median(run[key] for run in runs) for key in ("seconds", "peak", "bytes", "rows")}
+    return {"suite": "load", "case": case, "backend": name, **middle, "factor": middle["peak"] / middle["bytes"]}
+
+
+def _measure(name: str, case: str, work: str) -> dict[str, Any]:
+    selecting = {"split": "train", "columns": CASES[case], "data_dir": work, "nulls": "mask"}
+    adp.load(LOG, **(selecting | {"split": "train[:1000]"}), backend=name)  # imports are not what is measured
+    need = adp.plan(LOG, **selecting, backend=name).need
+    before = _resident()
+    started = time.perf_counter()
+    frame = adp.load(LOG, **selecting, backend=name)
+    if name == "dask":
+        frame = frame.compute()
+    seconds = time.perf_counter() - started
+    rows = len(frame) if name != "numpy" else len(next(iter(frame.values())))
+    if rows != need.rows:
+        raise SystemExit(f"{name}: {rows:,} rows came back, the plan says {need.rows:,}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    return {"seconds": seconds, "peak": peak, "bytes": need.bytes, "rows": rows}
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+if __name__ == "__main__":
+    main()
