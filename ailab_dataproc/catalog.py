@@ -93,4 +93,3 @@ def _roots(settings: Settings) -> list[tuple[str, Path]]:
             raise InvalidDefinition(f"{folder}: is no folder, but the settings name it as a place of definitions.")
         roots.append((str(folder), folder))
     return roots
-

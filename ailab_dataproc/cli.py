@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import logging
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -17,56 +15,14 @@ from click.shell_completion import CompletionItem, get_completion_class
 
 from ailab_dataproc import __version__
 from ailab_dataproc.errors import AilabError, DamagedData
+from ailab_dataproc.program import Program
 
 if TYPE_CHECKING:
     from ailab_dataproc.settings import Settings
 
 PROGRAM = "ailab-dataproc"
 _VARIABLE = "_AILAB_DATAPROC_COMPLETE"
-_FAULTS, _USAGE, _INTERNAL, _INTERRUPTED = 1, 2, 70, 130  # exit codes
-# Messages are written for Python; these words are said differently here.
-_SPOKEN = {
-    "columns=[…]": "--columns",
-    "pass allow_pii=True": "give --allow-pii",
-    "allow_pii=True": "--allow-pii",
-    "Pass nulls='mask'": "Give --nulls mask",
-    "nulls='mask'": "--nulls mask",
-    "backend='pandas'": "--backend pandas",
-}
-
-
-class _Program(click.Group):
-    """Turns errors into one line and an exit code."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Let --verbose stand anywhere."""
-        return super().parse_args(ctx, sorted(args, key=lambda arg: arg != "--verbose"))
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command, and end with its exit code."""
-        try:
-            return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except AilabError as error:
-            message = str(error)
-            for python, here in _SPOKEN.items():
-                message = message.replace(python, here)
-            self._end(ctx, _USAGE, f"error: {message}")
-        except KeyboardInterrupt:
-            self._end(ctx, _INTERRUPTED, "interrupted; run the same command again to go on")
-        except Exception as error:
-            if isinstance(error, OSError) and error.errno == errno.EPIPE:
-                raise  # `… | head`: click ends quietly
-            told = f"internal error: {type(error).__name__}: {error}; please report, --verbose shows the traceback"
-            self._end(ctx, _INTERNAL, told)
-
-    @staticmethod
-    def _end(ctx: click.Context, code: int, message: str) -> None:
-        if ctx.params.get("verbose") or os.environ.get("AILAB_DEBUG"):
-            traceback.print_exc()
-        click.echo(message, err=True)
-        ctx.exit(code)
+_FAULTS = 1  # the exit code of verify
 
 
 def _complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -95,7 +51,7 @@ def _selecting(default_split: str) -> Callable[[Any], Any]:
     return wrap
 
 
-@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--verbose", is_flag=True, help="Show tracebacks and what happens meanwhile.")
 @click.version_option(__version__, prog_name=PROGRAM)
 def cli(verbose: bool) -> None:
@@ -244,12 +200,11 @@ def verify(ctx: click.Context, name: str, quick: bool, data_dir: str | None, as_
     \b
     Example: ailab-dataproc verify products/ad_log/impressions:1.0.0
     """
-    from ailab_dataproc import storage, tables
-    from ailab_dataproc.manifest import open_prepared
+    from ailab_dataproc import tables
+    from ailab_dataproc.describing import open_known
     from ailab_dataproc.verify import verify_version
 
-    settings = _settings(data_dir)
-    prepared = open_prepared(storage.folder(settings.data_dir, settings.storage_options), name)
+    prepared = open_known(name, _settings(data_dir))
     faults = []
     try:
         for fault in verify_version(prepared, deep=not quick):
@@ -264,8 +219,10 @@ def verify(ctx: click.Context, name: str, quick: bool, data_dir: str | None, as_
     if as_json:
         tables.print_json({"dataset": prepared.name, "deep": not quick, "files": shards, "faults": faults})
     elif faults:
-        click.echo(f"{prepared.name}: {len(faults)} fault{'s' * (len(faults) != 1)}. Restore the files, or remove "
-                   f"{prepared.folder.url} and prepare it again.")
+        click.echo(
+            f"{prepared.name}: {len(faults)} fault{'s' * (len(faults) != 1)}. Restore the files, or remove "
+            f"{prepared.folder.url} and prepare it again."
+        )
     else:
         click.echo(f"{prepared.name}: {shards} shards are {'there, whole in size' if quick else 'as written'}")
     ctx.exit(_FAULTS if faults else 0)

@@ -91,11 +91,12 @@ class Dataset:
         check_version(self.version, where=self.name)
         _check_schema(self.name, self.schema)
         if not self.splits:
-            raise InvalidDefinition(f"{self.name}: no splits. Give at least one, such as splits={{'train': 'data/*.csv'}}.")
+            raise InvalidDefinition(f"{self.name}: no splits. Give one, such as splits={{'train': 'data/*.csv'}}.")
         for split in self.splits:
             if not _SPLIT.fullmatch(split) or split == "all":
                 raise InvalidDefinition(
-                    f"{self.name}: {split!r} can't be a split's name; wanted lower-case letters, digits and _, not 'all'."
+                    f"{self.name}: {split!r} can't be a split's name; wanted lower-case letters, digits and _, "
+                    "and not 'all'."
                 )
         object.__setattr__(self, "splits", {k: _strings(v) for k, v in self.splits.items()})
         object.__setattr__(self, "release_notes", dict(self.release_notes))
@@ -104,7 +105,7 @@ class Dataset:
 
 def column(
     name: str,
-    type: pa.DataType,  # noqa: A002 - the word that pyarrow's users know
+    type: pa.DataType,
     meaning: str = "",
     *,
     nullable: bool = False,

@@ -9,9 +9,10 @@ from typing import Any
 from ailab_dataproc import catalog, splits, storage
 from ailab_dataproc.catalog import Definition
 from ailab_dataproc.dataset import Dataset, is_pii
-from ailab_dataproc.errors import AilabError, unknown
+from ailab_dataproc.errors import AilabError, NotPrepared, unknown
 from ailab_dataproc.manifest import (
     Manifest,
+    Prepared,
     list_names,
     list_versions,
     open_prepared,
@@ -67,6 +68,19 @@ def describe(reference: str, settings: Settings) -> dict[str, Any]:
         "load": ways_to_load(shown, columns, place) if shown else {},
         "problem": problem,
     }
+
+
+def open_known(reference: str, settings: Settings) -> Prepared:
+    """Open a prepared version; a name that nobody defined gets the nearest names."""
+    place = storage.folder(settings.data_dir, settings.storage_options)
+    try:
+        return open_prepared(place, reference)
+    except NotPrepared as error:
+        name = parse_reference(reference)[0]
+        known = {*catalog.definitions(settings), *list_names(place)}
+        if name not in known:
+            raise unknown("dataset", name, known) from error
+        raise
 
 
 def ways_to_load(manifest: Manifest, columns: list[dict[str, Any]], place: Folder) -> dict[str, str]:
@@ -183,7 +197,7 @@ def first_rows(
     """Read the first rows of a split, leaving out personal data unless it is allowed."""
     from ailab_dataproc.loading import load
 
-    prepared = open_prepared(storage.folder(settings.data_dir, settings.storage_options), reference)
+    prepared = open_known(reference, settings)
     schema = prepared.schema
     asked = list(columns) if columns is not None else list(schema.names)
     hidden = [] if allow_pii else [n for n in asked if n in schema.names and is_pii(schema.field(n))]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ailab_dataproc import splits, storage
 from ailab_dataproc.backends import BACKENDS, backend
@@ -109,7 +110,7 @@ def batches(
     reference: str,
     *,
     batch_size: int,
-    format: str = "numpy",  # noqa: A002 - the word that HF's and Ray's users know
+    format: str = "numpy",
     shuffle: bool = False,
     seed: int = 0,
     drop_last: bool = False,
@@ -164,12 +165,14 @@ def _select(
 ) -> tuple[Selection, int]:
     schema = _columns(prepared, columns, allow_pii)
     slices = splits.parse(split, prepared.manifest.rows, prepared.name)
-    index = prepared.index().to_pylist()
-    shards = {(row["split"], row["shard"]): row for row in index}
+    index = prepared.index()
+    # Never the whole index as Python values: a min or max may be a time that Python can't hold.
+    sizes = [pc.struct_field(index["columns"], [name, "bytes"]).to_pylist() for name in schema.names]
+    rows = index.select(["split", "shard", "path", "rows", "bytes"]).to_pylist()
+    shards = {(row["split"], row["shard"]): (row, sum(one)) for row, *one in zip(rows, *sizes, strict=True)}
     parts = []
     for piece in splits.pieces(slices, prepared.manifest.splits):
-        row = shards[piece.split, piece.shard]
-        whole = sum(row["columns"][name]["bytes"] for name in schema.names)
+        row, whole = shards[piece.split, piece.shard]
         used = whole * piece.take // max(row["rows"], 1)
         parts.append(Part(prepared.folder, row["path"], row["rows"], row["bytes"], used, piece.skip, piece.take))
     return Selection(tuple(parts), schema, nulls), len(index)

@@ -82,7 +82,9 @@ class Prepared:
         if not self.folder.exists(INDEX):
             raise DamagedData(f"{where}: the index is missing. Prepare the version again in an empty folder.")
         if checksum(self.folder, INDEX) != self.manifest.index_checksum:
-            raise DamagedData(f"{where}: the index is not the one that the manifest was written with. Restore the file.")
+            raise DamagedData(
+                f"{where}: the index is not the one that the manifest was written with. Restore the file."
+            )
         table = pq.read_table(io.BytesIO(self.folder.read(INDEX)))
         return table.filter(pc.field("format") == format_)
 
@@ -128,7 +130,9 @@ def open_prepared(data_dir: Folder, reference: str, version: str | None = None) 
     folder = data_dir / name / (wanted or versions[-1])
     manifest = read_manifest(folder)
     if manifest.name != name or manifest.version != folder.url.rsplit("/", 1)[-1]:
-        raise DamagedData(f"{folder.path(MANIFEST)}: is of {manifest.name}:{manifest.version}. Move it where it belongs.")
+        raise DamagedData(
+            f"{folder.path(MANIFEST)}: is of {manifest.name}:{manifest.version}. Move it where it belongs."
+        )
     return Prepared(folder, manifest, manifest.schema_)
 
 

@@ -103,7 +103,9 @@ class Plan:
             return verdict.refusal
         if verdict.backend == self.backend:
             why = "as asked" if self.asked == verdict.backend else "the first on the ladder that fits"
-            return f"{self.returns}; {why} ({count_bytes(self.machine.memory)} of memory free, {self.machine.cpus} cores)"
+            return (
+                f"{self.returns}; {why} ({count_bytes(self.machine.memory)} of memory free, {self.machine.cpus} cores)"
+            )
         return "would do"
 
 

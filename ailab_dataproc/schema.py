@@ -27,15 +27,21 @@ CONTRACTS: tuple[Contract, ...] = (
     Contract("bool", "bool", "bool[pyarrow]", t.is_boolean),
     Contract("int8 … int64, uint8 … uint64", "the same integer", "ArrowDtype of the same", t.is_integer),
     Contract("float16, float32, float64", "the same float", "ArrowDtype of the same; NaN is not null", t.is_floating),
-    Contract("string, large_string", "object: str", "ArrowDtype(string)", lambda x: t.is_string(x) or t.is_large_string(x)),
-    Contract("binary, large_binary", "object: bytes", "ArrowDtype(binary)", lambda x: t.is_binary(x) or t.is_large_binary(x)),
+    Contract(
+        "string, large_string", "object: str", "ArrowDtype(string)", lambda x: t.is_string(x) or t.is_large_string(x)
+    ),
+    Contract(
+        "binary, large_binary", "object: bytes", "ArrowDtype(binary)", lambda x: t.is_binary(x) or t.is_large_binary(x)
+    ),
     Contract("dictionary", "as its value type", "ArrowDtype(dictionary)", t.is_dictionary),
     Contract("timestamp", "datetime64[unit], in UTC", "ArrowDtype(timestamp)", t.is_timestamp),
     Contract("date32", "datetime64[D]", "ArrowDtype(date32)", t.is_date32),
     Contract("duration", "timedelta64[unit]", "ArrowDtype(duration)", t.is_duration),
     Contract("decimal128", "object: decimal.Decimal", "ArrowDtype(decimal128)", t.is_decimal128),
     Contract("fixed-size list", "(n, *shape) of the values", "ArrowDtype(list)", t.is_fixed_size_list),
-    Contract("list, large_list", "object: one array a row", "ArrowDtype(list)", lambda x: t.is_list(x) or t.is_large_list(x)),
+    Contract(
+        "list, large_list", "object: one array a row", "ArrowDtype(list)", lambda x: t.is_list(x) or t.is_large_list(x)
+    ),
     Contract("struct", "object: dict", "ArrowDtype(struct)", t.is_struct),
 )
 
@@ -52,7 +58,7 @@ def check_types(schema: pa.Schema, where: str) -> None:
             if contract(inner) is None:
                 allowed = "; ".join(one.arrow for one in CONTRACTS)
                 raise InvalidDefinition(
-                    f"{where}: column {field.name!r} has type {field.type}, which is not kept the same on every backend. "
+                    f"{where}: column {field.name!r} has type {field.type}, which no backend keeps the same. "
                     f"Use one of: {allowed}."
                 )
 

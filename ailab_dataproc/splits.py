@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -60,7 +61,9 @@ def parse(spec: str, rows: Mapping[str, int], where: str) -> tuple[Slice, ...]:
         start = _bound(match["start"], rows[name], 0, where, spec)
         stop = _bound(match["stop"], rows[name], rows[name], where, spec)
         if start > stop:
-            raise InvalidRequest(f"{where}: split {spec!r} ends (row {stop}) before it starts (row {start}). Swap the bounds.")
+            raise InvalidRequest(
+                f"{where}: split {spec!r} ends (row {stop}) before it starts (row {start}). Swap the bounds."
+            )
         slices.append(Slice(name, start, stop))
     _check_disjoint(slices, spec, where)
     return tuple(slices)
@@ -110,7 +113,7 @@ def _check_units(start: str | None, stop: str | None, where: str, spec: str) -> 
 
 def _check_disjoint(slices: Sequence[Slice], spec: str, where: str) -> None:
     ordered = sorted((one for one in slices if one.stop > one.start), key=lambda one: (one.split, one.start))
-    for left, right in zip(ordered, ordered[1:], strict=False):
+    for left, right in itertools.pairwise(ordered):
         if left.split == right.split and right.start < left.stop:
             raise InvalidRequest(
                 f"{where}: split {spec!r} names rows {right.start} to {min(left.stop, right.stop)} of "

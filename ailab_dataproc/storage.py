@@ -332,8 +332,12 @@ def _create_remote(fs: Any, path: str) -> Iterator[IO[bytes]]:
 def _explained(url: str, verb: str) -> Iterator[None]:
     try:
         yield
-    except (AilabError, FileNotFoundError):
+    except AilabError:
         raise
+    except FileNotFoundError as error:
+        if verb == "read":  # callers say what is missing, and what to do about it
+            raise
+        raise StorageFailed(f"{url}: can't {verb} it ({error.strerror or error}).") from error
     except PermissionError as error:
         raise StorageFailed(f"{url}: no permission to {verb} it ({error.strerror or error}).") from error
     except OSError as error:

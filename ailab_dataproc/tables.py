@@ -9,6 +9,7 @@ import sys
 import textwrap
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +19,7 @@ from ailab_dataproc.report import count_bytes
 HIDDEN = "•••"  # stands for a value that is personal data
 _PIPE = 160  # columns, where the output is no terminal
 _CELL = 48  # characters of a cell in `rows`
+_NARROW = 18  # characters that a row takes at least, where rows stand beside each other
 _ITEMS = 4  # of a list that a cell shows
 
 
@@ -33,17 +35,19 @@ def print_json(value: Any) -> None:
 
 
 def datasets(rows: list[dict[str, Any]], data_dir: str) -> None:
-    """The catalog, a line a dataset; what is wrong stands below."""
+    """The catalog, a line a dataset; what is wrong stands below. Narrow terminals get fewer columns."""
     out = console()
-    table = _table("name", "prepared", "rows>", "owner", "description")
-    if out.width >= 110:  # noqa: PLR2004 - narrower, the descriptions would have no room
-        table.add_column("defined in", no_wrap=True, style="dim")
-    for row in rows:
-        about = "definition fails, see below" if row["problem"] else row["description"]
-        rows_ = "-" if row["rows"] is None else f"{row['rows']:,}"
-        cells = [row["name"], row["version"] or "-", rows_, row["owner"] or "-", about]
-        where = row["where"] or "nowhere (only prepared)"
-        table.add_row(*cells, *([_home(where)] if len(table.columns) > len(cells) else []))
+    heads = ["name", "prepared", "rows>", "owner", "defined in", "description"]
+    cells = [_line(row) for row in rows]
+    for least, left_out in ((30, "defined in"), (24, "owner")):
+        if out.width - _width(heads[:-1], cells) < least:
+            place = heads.index(left_out)
+            heads.pop(place)
+            cells = [[*line[:place], *line[place + 1 :]] for line in cells]
+    room = max(out.width - _width(heads[:-1], cells), 10)
+    table = _table(*heads)
+    for line in cells:
+        table.add_row(*line[:-1], _short(line[-1], room))
     out.print(table if rows else "No dataset is defined or prepared.")
     for row in rows:
         if row["problem"]:
@@ -55,8 +59,8 @@ def dataset(told: dict[str, Any]) -> None:
     """What `describing.describe` found."""
     out = console()
     out.print(Text(told["name"] + (f":{told['version']}" if told["version"] else ""), style="bold"))
-    if told["description"]:
-        out.print(told["description"])
+    for paragraph in told["description"].split("\n\n"):
+        out.print(" ".join(paragraph.split()))
     if told["problem"]:
         out.print(Text(f"! the definition fails: {told['problem']}", style="red"), soft_wrap=True)
     facts = {key: told[key] for key in ("owner", "license", "homepage", "citation") if told[key]}
@@ -74,9 +78,11 @@ def dataset(told: dict[str, Any]) -> None:
     out.print(columns)
     _versions(out, told)
     if told["load"]:
-        out.print("\nimport ailab_dataproc as adp" + ("; import tensorflow_datasets as tfds" * ("tfds" in told["load"])))
-        for line in told["load"].values():
-            out.print("  " + line, soft_wrap=True)
+        out.print("\nimport ailab_dataproc as adp")
+        for way, line in told["load"].items():
+            if way == "tfds":
+                out.print("import tensorflow_datasets as tfds   # without ailab_dataproc")
+            out.print(line, soft_wrap=True)
     elif told["defined"]:
         out.print(f"\nNot prepared yet. Run: ailab-dataproc prepare {told['name']}", soft_wrap=True)
 
@@ -85,21 +91,21 @@ def rows(names: list[str], hidden: list[str], found: list[dict[str, Any]]) -> No
     """Rows of data: a line a row where it fits, otherwise a line a column."""
     out = console()
     cells = [[HIDDEN if name in hidden else _cell(row[name]) for name in names] for row in found]
-    widths = [max(len(text) for text in (name, *(row[i] for row in cells))) + 2 for i, name in enumerate(names)]
+    widths = [max(cell_len(text) for text in (name, *(row[i] for row in cells))) + 2 for i, name in enumerate(names)]
     if sum(widths) <= out.width:
         table = _table(*names)
         for row in cells:
             table.add_row(*row)
         out.print(table)
         return
-    room = max(1, (out.width - max(len(name) for name in names) - 2) // 18)
-    for start in range(0, len(cells), room):
-        block = cells[start : start + room]
+    beside = max(cell_len(name) for name in names) + 2
+    many = min(max(1, (out.width - beside) // _NARROW), len(cells))
+    room = min((out.width - beside) // many - 2, _CELL)
+    for start in range(0, len(cells), many):
+        block = cells[start : start + many]
         table = _table("column", *(f"row {start + i}" for i in range(len(block))))
-        for one in table.columns[1:]:
-            one.max_width = _CELL
         for i, name in enumerate(names):
-            table.add_row(name, *(row[i] for row in block))
+            table.add_row(name, *(_short(row[i], room) for row in block))
         out.print(table)
 
 
@@ -144,9 +150,25 @@ def _table(*names: str) -> Table:
     for name in names:
         justify: Any = "right" if name.endswith(">") else "left"
         table.add_column(name.rstrip(">"), justify=justify, no_wrap=True, overflow="ellipsis")
-    if table.columns:
-        table.columns[0].min_width = None
     return table
+
+
+def _line(row: dict[str, Any]) -> list[str]:
+    about = "(its definition fails, see below)" if row["problem"] else row["description"]
+    rows_ = "-" if row["rows"] is None else f"{row['rows']:,}"
+    where = _home(row["where"]) if row["where"] else "(only prepared)"
+    return [row["name"], row["version"] or "-", rows_, row["owner"] or "-", where, about]
+
+
+def _width(heads: list[str], cells: list[list[str]]) -> int:
+    """Characters that these columns take, with the gaps."""
+    return sum(max(cell_len(text) for text in (head, *(line[i] for line in cells))) + 2 for i, head in enumerate(heads))
+
+
+def _short(text: str, room: int) -> Text:
+    short = Text(text)
+    short.truncate(room, overflow="ellipsis")
+    return short
 
 
 def _cell(value: Any) -> str:

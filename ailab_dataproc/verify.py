@@ -37,7 +37,7 @@ def verify_version(prepared: Prepared, *, deep: bool = True) -> Iterator[Fault]:
         yield Fault(INDEX, "is not the index that the manifest was written with")
     known = set(_OURS)
     for kind in prepared.manifest.formats:
-        for row in prepared.index(kind).to_pylist():
+        for row in prepared.index(kind).select(["path", "bytes", "checksum"]).to_pylist():
             known.add(row["path"])
             size = folder.size(row["path"])
             if size is None:

@@ -37,7 +37,9 @@ def main() -> None:
     """Measure all ways on both kinds of sources and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--tfds-rows", type=int, default=50_000, help="TFDS gets a sample: it is slow and keeps all in memory")
+    parser.add_argument(
+        "--tfds-rows", type=int, default=50_000, help="TFDS gets a sample: it is slow and keeps all in memory"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "prepare.jsonl")
     parser.add_argument("--one", nargs=3, metavar=("WAY", "KIND", "FOLDER"), help=argparse.SUPPRESS)
@@ -54,7 +56,9 @@ def main() -> None:
 
 def _make_sources(work: Path, rows: int, tfds_rows: int) -> None:
     """The log as files: Parquet as it is, CSV without its lists."""
-    adp.prepare(LOG, data_dir=str(work / "log"), sources={"train": f"synthetic:rows={rows},seed=0"}, formats=("parquet",))
+    adp.prepare(
+        LOG, data_dir=str(work / "log"), sources={"train": f"synthetic:rows={rows},seed=0"}, formats=("parquet",)
+    )
     table = adp.load(LOG, data_dir=str(work / "log"), split="train", backend="arrow")
     flat = table.select([one.name for one in table.schema if not pa.types.is_list(one.type)])
     for kind, whole in (("parquet", table), ("csv", flat)):
@@ -82,11 +86,16 @@ def _rounds(work: Path, rounds: int) -> list[dict[str, Any]]:
         for kind in ("csv", "parquet"):
             for way in WAYS:
                 done = subprocess.run(
-                    [sys.executable, __file__, "--one", way, kind, str(work)], stdout=subprocess.PIPE, check=True, text=True
+                    [sys.executable, __file__, "--one", way, kind, str(work)],
+                    stdout=subprocess.PIPE,
+                    check=True,
+                    text=True,
                 )
                 result = json.loads(done.stdout.splitlines()[-1])
                 found.setdefault((kind, way), []).append(result)
-                print(f"round {number + 1} {kind:7} {way:28} {result['rows_per_second']:>12,.0f} rows/s", file=sys.stderr)
+                print(
+                    f"round {number + 1} {kind:7} {way:28} {result['rows_per_second']:>12,.0f} rows/s", file=sys.stderr
+                )
     return [_summary(kind, way, runs) for (kind, way), runs in found.items()]
 
 
@@ -141,9 +150,11 @@ def _pyarrow_loop(folder: Path, kind: str, schema: pa.Schema, target: Path) -> A
     def begin() -> int:
         rows = 0
         for number, path in enumerate(sorted(folder.glob(f"[0-9]*.{kind}"))):
-            batches = pa_csv.open_csv(
-                path, convert_options=_typed(schema)
-            ) if kind == "csv" else pq.ParquetFile(path).iter_batches(65_536)
+            batches = (
+                pa_csv.open_csv(path, convert_options=_typed(schema))
+                if kind == "csv"
+                else pq.ParquetFile(path).iter_batches(65_536)
+            )
             plain = schema.remove_metadata()
             table = pa.Table.from_batches([batch.cast(plain) for batch in batches], plain)
             strings = [one.name for one in schema if pa.types.is_string(one.type)]
@@ -203,11 +214,7 @@ def _tfds_beam(folder: Path, kind: str, schema: pa.Schema, target: Path) -> Any:
 
 
 def _tfds_rows(path: str, kind: str, schema: pa.Schema) -> Any:
-    table = (
-        pa_csv.read_csv(path, convert_options=_typed(schema))
-        if kind == "csv"
-        else pq.read_table(path)
-    )
+    table = pa_csv.read_csv(path, convert_options=_typed(schema)) if kind == "csv" else pq.read_table(path)
     for one in schema:
         if pa.types.is_timestamp(one.type):
             at = table.schema.get_field_index(one.name)
@@ -238,7 +245,9 @@ def _show(results: list[dict[str, Any]]) -> None:
     for one in results:
         kind, speed = one["sources"], one["rows_per_second"]
         against = [speed / base[kind, way] for way in ("pyarrow loop, 1 process", "TFDS with Beam (sample)")]
-        print(f"{kind:8} {one['way']:28} {speed:12,.0f} {against[0]:10.2f} {against[1]:8.1f} {one['peak_memory'] / 1e6:8.0f}")
+        print(
+            f"{kind:8} {one['way']:28} {speed:12,.0f} {against[0]:10.2f} {against[1]:8.1f} {one['peak_memory'] / 1e6:8.0f}"
+        )
 
 
 if __name__ == "__main__":

@@ -41,7 +41,8 @@ class TestDaskProcesses(BackendTests):
     backend = "dask"
 
     @pytest.fixture(autouse=True, scope="class")
-    def cluster(self):
+    @classmethod
+    def cluster(cls):
         from dask.distributed import Client, LocalCluster
 
         with (

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from ailab_dataproc.cli import cli
 
 NAME = "products/shop/clicks"
-DEFINITION = '''
+DEFINITION = """
 import pyarrow as pa
 from ailab_dataproc import Dataset, column
 
@@ -28,7 +28,7 @@ dataset = Dataset(
     read=lambda source: [{"user": "a@example.org", "price": None if i else float("nan"), "payload": b"x"}
                          for i in range(3 if source.split == "train" else 2)],
 )
-'''
+"""
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def test_verify_names_a_missing_index(prepared):
     assert (found.exit_code, found.stdout.splitlines()[0]) == (1, "index.parquet is missing")
 
 
-@pytest.mark.parametrize("command", ["prepare", "describe", "plan"])
+@pytest.mark.parametrize("command", ["prepare", "describe", "plan", "head", "verify"])
 def test_a_wrong_name_gets_one_line_with_the_nearest(shop, command):
     found = ask(command, "products/shop/click")
     assert found.exit_code == 2

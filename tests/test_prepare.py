@@ -67,7 +67,7 @@ def test_processes_write_the_same_bytes(define, data_dir, reference):
     assert digests(version(data_dir)) == reference
 
 
-def definition(folder, body="", read="yield from csv.open_csv(source.open())", note=""):
+def definition(folder, body="", read="yield from csv.open_csv(source.open())", note="", who="who"):
     """Write a catalog's definition file."""
     path = Path(folder) / "definitions" / "test"
     path.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def definition(folder, body="", read="yield from csv.open_csv(source.open())", n
 import pyarrow as pa, pyarrow.csv as csv
 from ailab_dataproc import Dataset, column
 {body}
-SCHEMA = pa.schema([column("user", pa.int64(), "who"), column("price", pa.float64(), "bid"),
+SCHEMA = pa.schema([column("user", pa.int64(), {who!r}), column("price", pa.float64(), "bid"),
                     column("word", pa.string(), "what")])
 
 def read(source):
@@ -108,7 +108,11 @@ def test_sources_in_another_order_give_the_same_bytes(define, data_dir, tmp_path
 @pytest.mark.parametrize("rows", [1, 7, 10, 1000])
 def test_the_batch_sizes_of_a_reader_do_not_matter(define, data_dir, tmp_path, rows):
     table = pa.table(
-        [list(range(100)), [None if 20 < i < 40 else "x" * (i % 7) for i in range(100)], [[i] * (i % 3) for i in range(100)]],
+        [
+            list(range(100)),
+            [None if 20 < i < 40 else "x" * (i % 7) for i in range(100)],
+            [[i] * (i % 3) for i in range(100)],
+        ],
         schema=pa.schema(
             [
                 column("x", pa.int64()),
@@ -181,9 +185,10 @@ def test_documentation_is_not_part_of_a_version(make, change):
     [
         {"body": "# a comment"},
         {"note": "Another description."},
+        {"who": "another meaning"},
         {"read": '"""What it does."""\n    yield from csv.open_csv(source.open())'},
     ],
-    ids=["comment", "description", "docstring"],
+    ids=["comment", "description", "meaning", "docstring"],
 )
 def test_a_comment_in_a_definition_changes_nothing(tmp_path, data_dir, monkeypatch, change):
     from ailab_dataproc import definition as running
@@ -319,3 +324,23 @@ def test_a_definition_without_files_needs_an_identity(data_dir):
     with pytest.raises(AilabError, match="identity"):
         prepare(dataset, data_dir=data_dir, runner="inline")
     assert not Path(data_dir).exists()
+
+
+def test_dictionaries_that_differ_from_batch_to_batch_keep_their_values(make, data_dir):
+    kind = pa.dictionary(pa.int8(), pa.string())
+    words = [[f"{letter}{i}" for i in range(100)] for letter in "abc"]
+    read = lambda source: [pa.table({"x": pa.array(some).dictionary_encode().cast(kind)}) for some in words]  # noqa: E731
+    make(schema=pa.schema([column("x", pa.dictionary(pa.int32(), pa.string()))]), read=read)
+    found = load("test/clicks", data_dir=data_dir, backend="arrow")["x"]
+    assert found.to_pylist() == sum(words, [])
+
+
+def test_two_preparations_at_once_make_one_version(define, data_dir, tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    dataset = define(FILES)
+    with ThreadPoolExecutor(2) as pool:
+        tries = [pool.submit(small, dataset, data_dir) for _ in range(2)]
+    assert any(one.exception() is None for one in tries)
+    small(dataset, str(tmp_path / "alone"))
+    assert digests(version(data_dir)) == digests(version(tmp_path / "alone"))

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ailab_dataproc.dataset import column
+from ailab_dataproc.dataset import Dataset, column
 from ailab_dataproc.errors import InvalidData, InvalidDefinition
 from ailab_dataproc.preparation import tfds as metadata
 from ailab_dataproc.preparation.tfrecord import Encoder
@@ -61,11 +61,18 @@ def prepare(folder, *shards, name="rows", split="train"):
         with open(os.path.join(version, "tfrecord", file), "wb") as out:
             out.write(data)
     files = metadata.SplitFiles(tuple(rows.num_rows for rows in shards), sum(sizes))
-    metadata.write_metadata(
-        version, name=name, version="1.0.0", schema=shards[0].schema, description="What a row is.", citation="me",
-        license="MIT", homepage="https://example.com", release_notes={"1.0.0": "first"}, splits={split: files},
-        file_template=TEMPLATE, metadata={"owner": "ads"},
-    )  # fmt: skip
+    dataset = Dataset(
+        name=name,
+        version="1.0.0",
+        schema=shards[0].schema,
+        splits={split: "rows"},
+        description="What a row is.",
+        citation="me",
+        license="MIT",
+        homepage="https://example.com",
+        release_notes={"1.0.0": "first"},
+    )
+    metadata.write_metadata(version, dataset, splits={split: files}, file_template=TEMPLATE, metadata={"owner": "ads"})
     return version
 
 
@@ -146,8 +153,10 @@ def test_shapes_structs_and_lists_of_lists_come_back(tmp_path):
     row = {"image": [1, 2, 3, 255], "s": {"n": -7, "words": ["a", ""]}, "r": [[1], [], [2, 3]]}
     rows = pa.RecordBatch.from_pylist([row, {**row, "r": []}], schema=schema)
     first, second = loaded(tmp_path, rows)
-    assert first["image"].tolist() == [[1, 2], [3, 255]] and first["image"].dtype == np.uint8
-    assert first["s"]["n"] == -7 and first["s"]["words"].tolist() == [b"a", b""]
+    assert first["image"].tolist() == [[1, 2], [3, 255]]
+    assert first["image"].dtype == np.uint8
+    assert first["s"]["n"] == -7
+    assert first["s"]["words"].tolist() == [b"a", b""]
     assert (first["r"].to_list(), second["r"].to_list()) == ([[1], [], [2, 3]], [])
 
 
@@ -156,7 +165,7 @@ def test_the_bytes_are_protobufs_own_on_many_random_rows(tmp_path):
     n = 20_000  # several chunks
     ints = [
         int(value) >> int(shift)
-        for value, shift in zip(random.integers(-(2**63), 2**63 - 1, n), random.integers(0, 64, n))
+        for value, shift in zip(random.integers(-(2**63), 2**63 - 1, n), random.integers(0, 64, n), strict=True)
     ]
     lists = [random.integers(-300, 300, size).tolist() for size in random.integers(0, 60, n)]
     texts = ["é" * int(size) for size in random.integers(0, 100, n)]
@@ -240,7 +249,8 @@ def test_the_metadata_are_the_same_in_every_folder_and_carry_meaning_and_license
     one, two = (prepare(tmp_path / part, batch(pa.int64(), [1])) for part in ("a", "b"))
     for name in ("dataset_info.json", "features.json", "metadata.json", "LICENSE"):
         text = Path(one, name).read_text()
-        assert text == Path(two, name).read_text() and str(tmp_path) not in text
+        assert text == Path(two, name).read_text()
+        assert str(tmp_path) not in text
     assert "what x is [s]" in Path(one, "features.json").read_text()
 
 
@@ -284,8 +294,9 @@ def test_encoding_and_metadata_need_no_tensorflow(tmp_path):
         "schema = pa.schema([('x', pa.int64())])\n"
         "tfrecord.Encoder(schema, 'ds').encode(pa.record_batch([pa.array([1])], schema=schema))\n"
         "assert 'tensorflow_datasets' not in sys.modules\n"
-        "tfds.write_metadata(sys.argv[1], name='ds', version='1.0.0', schema=schema, description='', citation='',\n"
-        "    license='', homepage='', release_notes={}, splits={'train': tfds.SplitFiles((1,), 9)}, metadata={},\n"
+        "from ailab_dataproc import Dataset\n"
+        "dataset = Dataset(name='ds', version='1.0.0', schema=schema, splits={'train': 'x'})\n"
+        "tfds.write_metadata(sys.argv[1], dataset, splits={'train': tfds.SplitFiles((1,), 9)}, metadata={},\n"
         f"    file_template={TEMPLATE!r})\n"
         "assert 'tensorflow' not in sys.modules\n"
     )

@@ -128,7 +128,9 @@ def _objects(values: list[Any]) -> np.ndarray:
 
 
 def _null_inside(field: pa.Field) -> BackendRefused:
-    return BackendRefused(f"column {field.name!r} has nulls inside its lists, and NumPy has no null. Take backend='pandas'.")
+    return BackendRefused(
+        f"column {field.name!r} has nulls inside its lists, and NumPy has no null. Take backend='pandas'."
+    )
 
 
 def _is_object(type_: pa.DataType) -> bool:
@@ -136,10 +138,12 @@ def _is_object(type_: pa.DataType) -> bool:
 
 
 def _back(values: np.ndarray, field: pa.Field) -> pa.Array:
+    if t.is_dictionary(field.type):
+        return _back(values, field.with_type(field.type.value_type)).dictionary_encode().cast(field.type)
     mask = None
     if isinstance(values, np.ma.MaskedArray):
-        mask = np.ma.getmaskarray(values)
-        mask = mask.all(axis=tuple(range(1, values.ndim))) if values.ndim > 1 else mask
+        every = np.ma.getmaskarray(values)
+        mask = np.asarray(every.all(axis=tuple(range(1, values.ndim)))) if values.ndim > 1 else every
         values = values.data
     if t.is_fixed_size_list(field.type):
         inner = _back(values.reshape(-1), pa.field("item", field.type.value_type))
@@ -149,8 +153,6 @@ def _back(values: np.ndarray, field: pa.Field) -> pa.Array:
             return pa.array(values.astype(np.int64), mask=mask).cast(_integer(field.type)).view(field.type)
         return pa.array(values, type=field.type, mask=mask, from_pandas=False)
     kept = [None if mask is not None and mask[i] else value for i, value in enumerate(values)]
-    if t.is_dictionary(field.type):
-        return pa.array(kept, type=field.type.value_type).dictionary_encode().cast(field.type)
     return pa.array(kept, type=field.type, from_pandas=False)
 
 

@@ -107,11 +107,12 @@ def _declared(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
     if table.schema.names != schema.names:
         raise DamagedData(f"{where}: the shard lacks columns that the manifest declares. Run verify.")
     columns = []
-    for field, column in zip(schema, table.columns, strict=True):
-        if column.type != field.type:
+    for field, found in zip(schema, table.columns, strict=True):
+        column = found
+        if found.type != field.type:
             if t.is_dictionary(field.type):
-                column = column if t.is_dictionary(column.type) else column.dictionary_encode()
-            elif column.type != in_parquet(field.type, nullable=field.nullable):
+                column = found if t.is_dictionary(found.type) else found.dictionary_encode()
+            elif found.type != in_parquet(field.type, nullable=field.nullable):
                 raise DamagedData(f"{where}: column {field.name!r} is {column.type}, the manifest says {field.type}.")
             column = column.cast(field.type)
         columns.append(column)

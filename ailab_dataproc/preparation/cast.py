@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as t
@@ -53,13 +55,13 @@ def allowed(found: pa.DataType, wanted: pa.DataType) -> bool:
         return same and all(allowed(one.type, other.type) for one, other in pairs)
     if t.is_timestamp(found) and t.is_timestamp(wanted):
         return (found.tz is None) == (wanted.tz is None)
-    families = (
+    families: tuple[Callable[[pa.DataType], bool], ...] = (
         lambda x: t.is_integer(x) or t.is_floating(x),
         lambda x: t.is_string(x) or t.is_large_string(x) or t.is_string_view(x),
         lambda x: t.is_binary(x) or t.is_large_binary(x) or t.is_fixed_size_binary(x),
         lambda x: t.is_decimal(x) or t.is_integer(x),
-        lambda x: t.is_duration(x),
-        lambda x: t.is_date(x),
+        t.is_duration,
+        t.is_date,
     )
     return any(family(found) and family(wanted) for family in families)
 

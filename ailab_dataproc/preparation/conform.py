@@ -53,11 +53,11 @@ def conform(produced: Iterable[Any], schema: pa.Schema, source: Source) -> Itera
 
 
 def _grouped(produced: Iterable[Any], source: Source) -> Iterator[Any]:
-    if produced is None or isinstance(produced, dict | str | bytes) or not isinstance(produced, Iterable):
-        if produced is None or not hasattr(produced, "__dataframe__"):
-            raise InvalidData(
-                f"{source.name}: read() returned {type(produced).__name__}, wanted an iterable. Use `yield` in it."
-            )
+    frame = hasattr(produced, "__dataframe__")
+    if isinstance(produced, dict | str | bytes) or not (frame or isinstance(produced, Iterable)):
+        raise InvalidData(
+            f"{source.name}: read() returned {type(produced).__name__}, wanted an iterable. Use `yield` in it."
+        )
     if isinstance(produced, pa.Table | pa.RecordBatch) or hasattr(produced, "__dataframe__"):
         yield produced
         return

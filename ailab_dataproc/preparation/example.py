@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -194,8 +195,8 @@ def _raw(pick: Pick, path: str) -> Pick:
     def picked(batch: pa.RecordBatch) -> Values:
         inner = pick(batch)
         _refuse_nulls(inner, path, "a null inside a list has no place in a tf.train.Example")
-        assert inner.offsets is not None  # the values of a list
-        return Values(binary(inner.array.to_numpy().view(np.uint8), inner.offsets * 8))
+        ends = cast(np.ndarray, inner.offsets)  # the values of a list
+        return Values(binary(inner.array.to_numpy().view(np.uint8), ends * 8))
 
     return picked
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from ailab_dataproc import storage
 from ailab_dataproc.dataset import Dataset, Source, is_pii, shape
+from ailab_dataproc.errors import InvalidDefinition, StorageFailed
 from ailab_dataproc.preparation.tasks import Layout
 
 _DOCUMENTATION = frozenset({"owner", "description", "citation", "license", "homepage", "release_notes"})
@@ -57,7 +58,13 @@ def _identified(source: Source) -> Source:
     parent, _, name = source.url.rpartition("/")
     if path := source.local_path:
         parent, _, name = path.rpartition("/")
-    return replace(source, identity=storage.checksum(storage.Folder(parent, dict(source.options)), name))
+    try:
+        return replace(source, identity=storage.checksum(storage.Folder(parent, dict(source.options)), name))
+    except (FileNotFoundError, StorageFailed) as error:
+        raise InvalidDefinition(
+            f"{source.url}: has no identity, and is no file whose content could be hashed ({error}). "
+            "Give Source(…, identity=…) a text that changes when the content does."
+        ) from error
 
 
 def _hash(value: Any) -> str:
@@ -97,6 +104,9 @@ class _WithoutDocumentation(ast.NodeTransformer):
         if isinstance(node.func, ast.Name | ast.Attribute) and _name(node.func) == "Dataset":
             dropped = _DOCUMENTATION | {"version", "schema", "splits"}
             node.keywords = [keyword for keyword in node.keywords if keyword.arg not in dropped]
+        if isinstance(node.func, ast.Name | ast.Attribute) and _name(node.func) == "column":
+            node.args = node.args[:2]  # without the meaning
+            node.keywords = [keyword for keyword in node.keywords if keyword.arg not in {"meaning", "unit"}]
         return self.generic_visit(node)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ class Options:
     runner: str = "threads"
     workers: int | None = None  # None: every core that this process may use
     formats: tuple[str, ...] = FORMATS
-    layout: Layout = Layout()
+    layout: Layout = field(default_factory=Layout)
     sources: Mapping[str, Sequence[str]] | None = None  # in place of the definition's
     storage_options: Mapping[str, Any] | None = None
     progress: bool = False
@@ -60,7 +59,9 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
     started = time.perf_counter()
     workers = runners.check_runner(options.runner, options.workers)
     if not data_dir.is_local:
-        raise InvalidRequest(f"{data_dir.url}: data is prepared in a folder only, so far. Prepare it there and copy it up.")
+        raise InvalidRequest(
+            f"{data_dir.url}: data is prepared in a folder only, so far. Prepare there and copy it up."
+        )
     _check_formats(dataset, options.formats)
     sources = identify(find_sources(dataset, options.sources, dict(options.storage_options or {})))
     parts = fingerprint_parts(dataset, sources, options.layout, options.formats)
@@ -194,7 +195,8 @@ def _number_shards(job: Job, tasks: Sequence[Task]) -> pa.Table:
     missing = [task.label for task, receipt in zip(tasks, receipts, strict=True) if receipt is None]
     if missing:
         raise StorageFailed(f"{job.stage.url}: the runner ended without {', '.join(missing[:3])}. Prepare it again.")
-    rows = pa.concat_tables(receipts).to_pylist()
+    found = pa.concat_tables(receipts)
+    rows = found.drop_columns("columns").to_pylist()  # whose bounds may be times that Python can't hold
     base = job.dataset.rsplit("/", 1)[-1]
     totals: dict[tuple[str, str], int] = {}
     for row in rows:
@@ -207,8 +209,9 @@ def _number_shards(job: Job, tasks: Sequence[Task]) -> pa.Table:
         name = f"{row['split']}-{numbers}.parquet" if kind == "parquet" else f"{base}-{row['split']}.tfrecord-{numbers}"
         job.stage.rename(row["path"], f"{kind}/{name}")
         row["path"] = f"{kind}/{name}"
-    rows.sort(key=lambda row: (row["format"], row["split"], row["shard"]))
-    return pa.Table.from_pylist(rows, schema=index_schema(schema))
+    order = sorted(range(len(rows)), key=lambda i: (rows[i]["format"], rows[i]["split"], rows[i]["shard"]))
+    plain = pa.Table.from_pylist(rows, schema=pa.schema(list(index_schema(schema))[:-1]))
+    return plain.append_column("columns", found["columns"]).take(order).combine_chunks()
 
 
 def _shard_rows(index: pa.Table, dataset: Dataset) -> dict[str, list[int]]:
@@ -247,20 +250,12 @@ def _write_tfds(made: _Made, index: pa.Table, splits: Mapping[str, Sequence[int]
     for row in index.select(["split", "format", "bytes"]).to_pylist():
         if row["format"] == "tfrecord":
             sizes[row["split"]] = sizes.get(row["split"], 0) + row["bytes"]
-    dataset = made.dataset
     write_metadata(
         made.job.stage.url,
-        name=dataset.name.rsplit("/", 1)[-1],
-        version=dataset.version,
-        schema=dataset.schema,
-        description=dataset.description,
-        citation=dataset.citation,
-        license=dataset.license,
-        homepage=dataset.homepage,
-        release_notes=dataset.release_notes,
+        made.dataset,
         splits={split: SplitFiles(tuple(rows), sizes.get(split, 0)) for split, rows in splits.items()},
         file_template="tfrecord/{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
-        metadata={"ailab_dataproc": {"name": dataset.name, "fingerprint": fingerprint(made.parts)}},
+        metadata={"ailab_dataproc": {"name": made.dataset.name, "fingerprint": fingerprint(made.parts)}},
     )
 
 
@@ -337,8 +332,7 @@ def _git_commit(dataset: Dataset) -> str | None:
         return None
     command = ["git", "-C", str(Path(file).resolve().parent), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except OSError:  # no git on this machine
         return None
     return done.stdout.strip() or None
-

@@ -74,14 +74,20 @@ def read_jsonl(source: Source, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         InvalidData: a line that is no JSON object, or has a value of another type or a key that isn't declared.
     """
     parse = pa.json.ParseOptions(
-        explicit_schema=pa.schema([(field.name, _parsed(field.type)) for field in schema]), unexpected_field_behavior="error"
+        explicit_schema=pa.schema([(field.name, _parsed(field.type)) for field in schema]),
+        unexpected_field_behavior="error",
     )
+    rows = 0
     try:
         with _whole(source), source.open() as file:
             for batch in pa.json.open_json(file, pa.json.ReadOptions(block_size=_BLOCK, use_threads=False), parse):
+                rows += batch.num_rows
                 yield batch
-    except pa.ArrowInvalid as error:
-        raise InvalidData(f"{source.name}: {error}. Mend the source or the schema.") from error
+    except pa.ArrowInvalid as error:  # its rows count from 0, in its block
+        told = re.sub(
+            r" in row (\d+)", lambda found: f" in row {rows + int(found[1]) + 1} of {source.name}", str(error)
+        )
+        raise InvalidData(f"{source.name}: {told}. Mend the source or the schema.") from error
 
 
 def read_parquet(source: Source) -> Iterator[pa.RecordBatch]:
@@ -127,12 +133,19 @@ def _located(source: Source, schema: pa.Schema, message: str) -> InvalidData:
     column = re.search(r"In CSV column #(\d+)(?:: )?(?:Row #(\d+): )?", message)
     value = re.search(r"CSV conversion error to (\S+): invalid value '(.*)'", message, re.DOTALL)
     if not column or not value:
+        if any(is_pii(one) for one in schema):  # Arrow shows the line
+            message = re.sub(r"(got \d+): .*", r"\1 (the line is not shown: PII)", message, flags=re.DOTALL)
+        if "invalid UTF8" in message:
+            message = f"{message.strip()} data that isn't UTF-8"
+        message = re.sub(r"Row #(\d+)", lambda found: f"row {int(found[1]) - 1}", message)
         return InvalidData(f"{source.name}: {message.strip().rstrip('.')}. Mend the source, or read it with read=.")
     name = _column_name(source, int(column[1]))
     pii = name in schema.names and is_pii(schema.field(name))
     shown = "<not shown: PII>" if pii else repr(value[2])
     row = f"row {int(column[2]) - 1} of " if column[2] else ""
-    return InvalidData(f"{row}{source.name} has {name}={shown}, want {value[1]}. Mend the source, or read it with read=.")
+    return InvalidData(
+        f"{row}{source.name} has {name}={shown}, want {value[1]}. Mend the source, or read it with read=."
+    )
 
 
 def _column_name(source: Source, number: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from ailab_dataproc import storage
@@ -85,7 +86,7 @@ def _expand(dataset: Dataset, split: str, text: str, options: dict[str, Any] | N
         return list(dataset.sources(split, text))
     stats = storage.expand(text, options)
     if not stats:
-        raise StorageFailed(f"{dataset.name}: the source {text!r} of split {split!r} does not exist ({_searched(text)}).")
+        raise StorageFailed(f"{dataset.name}: source {text!r} of split {split!r} does not exist ({_searched(text)}).")
     for stat in stats:
         if stat.size == 0:
             raise InvalidData(f"{stat.url}: the source is empty (0 bytes). Remove it, or get it again.")
@@ -98,6 +99,6 @@ def _searched(text: str) -> str:
 
 
 def _check_distinct(dataset: Dataset, sources: Sequence[Source]) -> None:
-    for left, right in zip(sources, sources[1:], strict=False):
+    for left, right in pairwise(sources):
         if left.url == right.url:
-            raise InvalidData(f"{dataset.name}: the source {left.url} is named twice in split {left.split!r}. Name it once.")
+            raise InvalidData(f"{dataset.name}: split {left.split!r} names the source {left.url} twice. Name it once.")

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import types
 
-from ailab_dataproc.dataset import meaning, shape, unit
+from ailab_dataproc.dataset import Dataset, meaning, shape, unit
 from ailab_dataproc.preparation import example
 
 
@@ -35,19 +35,7 @@ def features(schema: pa.Schema) -> Any:
 
 
 def write_metadata(
-    folder: str,
-    *,
-    name: str,
-    version: str,
-    schema: pa.Schema,
-    description: str,
-    citation: str,
-    license: str,  # noqa: A002 - TFDS's word
-    homepage: str,
-    release_notes: Mapping[str, str],
-    splits: Mapping[str, SplitFiles],
-    file_template: str,
-    metadata: Mapping[str, Any],
+    folder: str, dataset: Dataset, *, splits: Mapping[str, SplitFiles], file_template: str, metadata: Mapping[str, Any]
 ) -> None:
     """Write dataset_info.json, features.json, metadata.json and, where there is a license, LICENSE.
 
@@ -55,7 +43,8 @@ def write_metadata(
 
     Args:
         folder: a local folder that exists.
-        name: the last part of the dataset's name.
+        dataset: the definition; TFDS knows it by the last part of its name.
+        splits: the shards of each split.
         file_template: TFDS's ``filepathTemplate``, such as ``tfrecord/{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}``.
         metadata: what ``info.metadata`` gives; JSON values.
     """
@@ -63,20 +52,21 @@ def write_metadata(
     from tensorflow_datasets.core import naming
     from tensorflow_datasets.core import splits as tfds_splits
 
+    name = dataset.name.rsplit("/", 1)[-1]
     identity = tfds.core.DatasetIdentity(
         name=name,
-        version=tfds.core.Version(version),
+        version=tfds.core.Version(dataset.version),
         data_dir=folder,
         module_name="",
-        release_notes=dict(sorted(release_notes.items())),
+        release_notes=dict(sorted(dataset.release_notes.items())),
     )
     info = tfds.core.DatasetInfo(
         builder=identity,
-        description=description,
-        features=features(schema),
-        citation=citation,
-        license=license or None,
-        homepage=homepage or None,
+        description=dataset.description,
+        features=features(dataset.schema),
+        citation=dataset.citation,
+        license=dataset.license or None,
+        homepage=dataset.homepage or None,
         metadata=tfds.core.MetadataDict(metadata),
         disable_shuffling=True,  # the order of the rows is the prepared one
     )

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from ailab_dataproc import schema as contract
-from ailab_dataproc.dataset import Read
+from ailab_dataproc.dataset import Read, is_pii
 from ailab_dataproc.definition import run_text
 from ailab_dataproc.errors import AilabError, InvalidData, SourceFailed
 from ailab_dataproc.preparation.conform import conform
@@ -70,7 +70,8 @@ def run_task(job: Job, task: Task) -> str:
         try:
             _write_shards(job, task)
         except Exception as error:  # told to the driver by the file, which raises it again
-            job.stage.write(f"{FAILURES}/{task.label}.json", _failure(error))
+            schema = contract.decode(job.arrow_schema, job.dataset)
+            job.stage.write(f"{FAILURES}/{task.label}.json", _failure(error, personal=any(map(is_pii, schema))))
     return task.label
 
 
@@ -148,18 +149,21 @@ def _rows_of(job: Job, task: Task, schema: pa.Schema) -> Iterator[pa.RecordBatch
     for source in task.sources:
         rows = 0
         try:
-            for batch in conform(read(source), schema, source):
+            for batch in map(_decoded, conform(read(source), schema, source)):  # batches may differ in dictionaries
                 rows += batch.num_rows
                 yield batch
         except AilabError:
             raise
         except Exception as error:
+            told = "message not shown: PII" if any(map(is_pii, schema)) else error
             raise SourceFailed(
-                f"{source.url}: read() raised {type(error).__name__}: {error} ({_line(error)}). "
+                f"{source.url}: read() raised {type(error).__name__}: {told} ({_line(error)}). "
                 "Mend the source or the definition; --verbose shows the traceback."
             ) from error
         if not rows and not job.allow_empty:
-            raise InvalidData(f"{source.url}: the source holds no rows. Remove it, or set allow_empty=True in the definition.")
+            raise InvalidData(
+                f"{source.url}: the source holds no rows. Remove it, or set allow_empty=True in the definition."
+            )
 
 
 def _rechunked(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
@@ -252,9 +256,16 @@ def _line(error: BaseException) -> str:
     return f"{own[-1].filename.rsplit('/', 1)[-1]}, line {own[-1].lineno}" if own else "no line known"
 
 
-def _failure(error: Exception) -> bytes:
-    trace = "".join(traceback.format_exception(error))
+def _lines(error: BaseException) -> list[str]:
+    """The places of a traceback and of its causes, without the messages."""
+    before = _lines(error.__cause__) if error.__cause__ else []
+    return [*before, f"{type(error).__name__}\n", *traceback.format_tb(error.__traceback__)]
+
+
+def _failure(error: Exception, *, personal: bool) -> bytes:
+    """The error for the driver; where the data are personal, without what other libraries said of a value."""
+    trace = "".join(_lines(error) if personal else traceback.format_exception(error))
     if not isinstance(error, AilabError):
-        error = SourceFailed(f"{type(error).__name__}: {error}")
+        error = SourceFailed(f"{type(error).__name__}: {'message not shown: PII' if personal else error}")
     error.__traceback__ = error.__cause__ = error.__context__ = None
     return json.dumps({"traceback": trace, "pickle": pickle.dumps(error).hex()}).encode()

@@ -19,10 +19,12 @@ PIXELS = 64
 ROWS = {"train": slice(0, 1437), "test": slice(1437, None)}
 FILE = "package://sklearn/datasets/data/digits.csv.gz"
 
-schema = pa.schema([
-    column("image", pa.list_(pa.uint8(), PIXELS), "darkness of each pixel, 0 to 16, by rows", shape=(8, 8)),
-    column("label", pa.int8(), "the digit, 0 to 9"),
-])
+schema = pa.schema(
+    [
+        column("image", pa.list_(pa.uint8(), PIXELS), "darkness of each pixel, 0 to 16, by rows", shape=(8, 8)),
+        column("label", pa.int8(), "the digit, 0 to 9"),
+    ]
+)
 
 
 def read(source: Source) -> Iterator[pa.RecordBatch]:

@@ -20,12 +20,14 @@ from ailab_dataproc.errors import InvalidData
 FILE = "package://pydoc_data/topics.py"
 TEST_BELOW = 26  # of 256 values of a hash's first byte: a tenth
 
-schema = pa.schema([
-    column("topic", pa.string(), "name of the help topic, such as 'assignment'"),
-    column("position", pa.int32(), "place of the paragraph in its topic, from 0"),
-    column("text", pa.string(), "the paragraph with its line breaks and indentation"),
-    column("characters", pa.int32(), "length of the text", unit="characters"),
-])
+schema = pa.schema(
+    [
+        column("topic", pa.string(), "name of the help topic, such as 'assignment'"),
+        column("position", pa.int32(), "place of the paragraph in its topic, from 0"),
+        column("text", pa.string(), "the paragraph with its line breaks and indentation"),
+        column("characters", pa.int32(), "length of the text", unit="characters"),
+    ]
+)
 
 
 def read(source: Source) -> Iterator[pa.RecordBatch]:

@@ -32,25 +32,45 @@ DEVICE_CTR = np.array([1.0, 1.4, 1.1, 0.3, 0.2])
 COUNTRIES = {"JP": 70, "US": 10, "TW": 7, "KR": 5, "DE": 3, "FR": 2, "BR": 2, "IN": 1}
 POSITIONS = {1: 24, 2: 20, 3: 16, 4: 13, 5: 10, 6: 8, 7: 5, 8: 4}
 POSITION_CTR = np.array([1.6, 1.2, 0.9, 0.7, 0.55, 0.45, 0.4, 0.35])
-WORDS = ("靴", "スニーカー", "冬", "コート", "黒", "レディース", "メンズ", "かばん", "安い", "東京",
-         "shoes", "red", "coat", "sale", "bag", "running", "café", "kids")
+WORDS = (
+    "靴",
+    "スニーカー",
+    "冬",
+    "コート",
+    "黒",
+    "レディース",
+    "メンズ",
+    "かばん",
+    "安い",
+    "東京",
+    "shoes",
+    "red",
+    "coat",
+    "sale",
+    "bag",
+    "running",
+    "café",
+    "kids",
+)
 
-schema = pa.schema([
-    column("timestamp", pa.timestamp("us", "UTC"), "when the ad was shown; never falls within a split"),
-    column("user", pa.int64(), "number of a made-up user; no person is behind it"),
-    column("item", pa.int32(), "item shown, 0 to 19,999; lower numbers are shown more often"),
-    column("campaign", pa.string(), "campaign that paid for the slot"),
-    column("device", pa.string(), "kind of device"),
-    column("country", pa.string(), "ISO 3166 code of the country"),
-    column("position", pa.int8(), "slot on the page, 1 at the top to 8"),
-    column("price", pa.float32(), "price of the item as shown", unit="JPY"),
-    column("bid", pa.float64(), "what the campaign offered for the impression", unit="JPY"),
-    column("query", pa.string(), "search words; empty where the page was no search"),
-    column("referrer", pa.string(), "page that led here; null for direct visits", nullable=True),
-    column("recent_items", pa.list_(pa.int32()), "up to 10 items that the user saw before, latest first"),
-    column("clicked", pa.bool_(), "whether the ad was clicked: the label"),
-    column("dwell_seconds", pa.float32(), "time on the item's page; null without a click", nullable=True, unit="s"),
-])
+schema = pa.schema(
+    [
+        column("timestamp", pa.timestamp("us", "UTC"), "when the ad was shown; never falls within a split"),
+        column("user", pa.int64(), "number of a made-up user; no person is behind it"),
+        column("item", pa.int32(), "item shown, 0 to 19,999; lower numbers are shown more often"),
+        column("campaign", pa.string(), "campaign that paid for the slot"),
+        column("device", pa.string(), "kind of device"),
+        column("country", pa.string(), "ISO 3166 code of the country"),
+        column("position", pa.int8(), "slot on the page, 1 at the top to 8"),
+        column("price", pa.float32(), "price of the item as shown", unit="JPY"),
+        column("bid", pa.float64(), "what the campaign offered for the impression", unit="JPY"),
+        column("query", pa.string(), "search words; empty where the page was no search"),
+        column("referrer", pa.string(), "page that led here; null for direct visits", nullable=True),
+        column("recent_items", pa.list_(pa.int32()), "up to 10 items that the user saw before, latest first"),
+        column("clicked", pa.bool_(), "whether the ad was clicked: the label"),
+        column("dwell_seconds", pa.float32(), "time on the item's page; null without a click", nullable=True, unit="s"),
+    ]
+)
 
 
 def sources(split: str, text: str) -> Iterable[Source]:

@@ -23,15 +23,17 @@ ITEMS = 34
 AFFINITIES = [f"user-item_affinity_{i}" for i in range(ITEMS)]
 
 # Affinities count clicks, so float32 holds them exactly; propensities are printed with 17 digits and need float64.
-schema = pa.schema([
-    column("timestamp", pa.timestamp("us", "UTC"), "when the item was shown"),
-    column("item_id", pa.int8(), "item shown, 0 to 33"),
-    column("position", pa.int8(), "slot: 1 left, 2 centre, 3 right"),
-    column("click", pa.bool_(), "whether the item was clicked: the label"),
-    column("propensity_score", pa.float64(), "probability that the policy showed this item in this slot"),
-    *(column(f"user_feature_{i}", pa.string(), "hashed category of the user") for i in range(4)),
-    column("user_item_affinity", pa.list_(pa.float32(), ITEMS), "past clicks of the user on each of the 34 items"),
-])
+schema = pa.schema(
+    [
+        column("timestamp", pa.timestamp("us", "UTC"), "when the item was shown"),
+        column("item_id", pa.int8(), "item shown, 0 to 33"),
+        column("position", pa.int8(), "slot: 1 left, 2 centre, 3 right"),
+        column("click", pa.bool_(), "whether the item was clicked: the label"),
+        column("propensity_score", pa.float64(), "probability that the policy showed this item in this slot"),
+        *(column(f"user_feature_{i}", pa.string(), "hashed category of the user") for i in range(4)),
+        column("user_item_affinity", pa.list_(pa.float32(), ITEMS), "past clicks of the user on each of the 34 items"),
+    ]
+)
 PLAIN = [name for name in schema.names if name != "user_item_affinity"]
 
 
