@@ -206,11 +206,13 @@ def test_a_comment_in_a_definition_changes_nothing(tmp_path, data_dir, monkeypat
 
 
 def test_a_killed_preparation_shows_nothing_and_is_finished_by_the_next(tmp_path, data_dir, monkeypatch):
-    slow = f"import os, time\n    while source.name == 'b.csv' and os.path.exists('{tmp_path}/wait'): time.sleep(0.1)\n    "
+    slow = "import os, time\n    while source.name == 'b.csv' and os.path.exists(WAIT): time.sleep(0.1)\n    "
+    slow = slow.replace("WAIT", f"'{tmp_path}/wait'")
     place = definition(tmp_path, read=slow + "yield from csv.open_csv(source.open())")
     for name in "bc":
         (tmp_path / "sources" / f"{name}.csv").write_text(f"user,price,word\n{ord(name)},0.25,z\n")
     monkeypatch.setenv("AILAB_DATASETS", place)
+    (tmp_path / "sources" / "a.csv").write_text("user,price,word\n" + "1,0.5,x\n" * 70_000)  # more than a chunk
     (tmp_path / "wait").touch()
     code = f"from ailab_dataproc import prepare\nprepare('test/told', data_dir={data_dir!r}, runner='inline')"
     worker = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
@@ -219,7 +221,7 @@ def test_a_killed_preparation_shows_nothing_and_is_finished_by_the_next(tmp_path
         time.sleep(0.05)
     worker.send_signal(signal.SIGKILL)
     worker.wait()
-    assert list(Path(data_dir).rglob("*"))
+    assert list(Path(data_dir).rglob("*.tmp-*"))
     assert not list(Path(data_dir).rglob("manifest.json"))
     assert not version(data_dir, "test/told").exists()
     (tmp_path / "wait").unlink()
@@ -332,7 +334,7 @@ def test_dictionaries_that_differ_from_batch_to_batch_keep_their_values(make, da
     read = lambda source: [pa.table({"x": pa.array(some).dictionary_encode().cast(kind)}) for some in words]  # noqa: E731
     make(schema=pa.schema([column("x", pa.dictionary(pa.int32(), pa.string()))]), read=read)
     found = load("test/clicks", data_dir=data_dir, backend="arrow")["x"]
-    assert found.to_pylist() == sum(words, [])
+    assert found.to_pylist() == [word for some in words for word in some]
 
 
 def test_two_preparations_at_once_make_one_version(define, data_dir, tmp_path):

@@ -201,7 +201,6 @@ ROWS = [
     ({"user": pa.timestamp("us", "UTC")}, {"user": pd.Timestamp("2021-01-01")}, r"want timestamp\[us, tz=UTC\]"),
     ({"user": pa.int64()}, {}, "row 17 of a.csv lacks the column 'user'"),
     ({"user": pa.int64()}, {"user": 1, "x": 2}, "row 17 of a.csv has 'x', which the schema doesn't declare"),
-    ({"user": pa.int64()}, [], "yielded|a.csv"),
 ]
 
 
@@ -210,8 +209,6 @@ def test_a_dict_that_does_not_fit_is_told_by_row(bad, types, row, told):
     schema = pa.schema([column(name, type_) for name, type_ in types.items()])
     fine = {pa.int64(): 1, pa.int8(): 1, pa.uint8(): 1, pa.float32(): 0.1, pa.string(): "a"}.get(types["user"])
     first = [] if fine is None else [{"user": fine}] * 16
-    if row == []:
-        pytest.skip("an empty list holds no row")
     bad(
         errors.InvalidData,
         told.replace("row 17", f"row {len(first) + 1}"),
@@ -399,3 +396,21 @@ def test_a_version_under_another_name_is_told(shard, data_dir):
     shutil.copytree(shard.parents[1], Path(data_dir) / "test/other/1.0.0")
     with pytest.raises(errors.DamagedData, match=r"is of test/clicks:1\.0\.0"):
         load("test/other", data_dir=data_dir)
+
+
+@pytest.mark.xfail(
+    raises=AssertionError, reason="Parquet's checksums leave out page headers and the footer; verify finds it"
+)
+def test_a_flipped_byte_in_a_header_never_gives_other_values(make, data_dir):
+    schema = of(x=pa.list_(pa.float32())).set(0, column("x", pa.list_(pa.float32()), nullable=True))
+    values = [[1.5, 2.0], [], None, [0.5]] * 20
+    make(schema=schema, read=lambda source: [pa.table({"x": pa.array(values, pa.list_(pa.float32()))})])
+    shard = next(Path(data_dir).rglob("train-*.parquet"))
+    whole = shard.read_bytes()
+    for place in range(4, len(whole)):
+        shard.write_bytes(whole[:place] + bytes([whole[place] ^ 0x80]) + whole[place + 1 :])
+        try:
+            found = load("test/clicks", data_dir=data_dir, backend="arrow")["x"].to_pylist()
+        except errors.DamagedData:
+            continue
+        assert found == values

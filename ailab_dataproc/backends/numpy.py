@@ -30,8 +30,8 @@ class NumPy:
         if nullable and need.nulls != "mask":
             more = f" (and {len(nullable) - 1} more)" if len(nullable) > 1 else ""
             return (
-                f"column {nullable[0]!r}{more} is nullable, and NumPy has no null. Pass nulls='mask' for masked arrays, "
-                "leave it out with columns=[…], or take backend='pandas'"
+                f"column {nullable[0]!r}{more} is nullable, and NumPy has no null. Pass nulls='mask' for masked "
+                "arrays, leave it out with columns=[…], or take backend='pandas'"
             )
         objects = sum(_is_object(one.type) for one in need.schema) * need.rows * _OBJECT
         return too_large(need, machine, FACTOR + objects / max(need.bytes, 1))

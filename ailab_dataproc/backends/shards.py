@@ -65,7 +65,9 @@ def read_part(part: Part, schema: pa.Schema) -> pa.Table:
         raise DamagedData(f"{where}: the shard has {found:,} bytes, the index says {part.size:,}. Run verify.")
     try:
         table = _read(part, schema)
-    except (pa.ArrowException, OSError) as error:
+    except DamagedData:
+        raise
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:  # also names in the footer that are no text
         raise DamagedData(f"{where}: the shard can't be read ({error}). Run verify.") from error
     return _declared(table, schema, where)
 
@@ -91,7 +93,8 @@ def _read(part: Part, schema: pa.Schema) -> pa.Table:
 
 def _touched(metadata: pq.FileMetaData, part: Part) -> tuple[list[int], int]:
     """The row groups that hold the wanted rows, and how many rows of the first to skip."""
-    groups, first, skip = [], 0, 0
+    groups: list[int] = []
+    first = skip = 0
     for number in range(metadata.num_row_groups):
         count = metadata.row_group(number).num_rows
         if first < part.skip + part.take and first + count > part.skip:

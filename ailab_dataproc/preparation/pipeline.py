@@ -182,6 +182,9 @@ def _publish(made: _Made, tasks: Sequence[Task], sources: Mapping[str, Sequence[
         (stage / leftover).remove()
     for leftover in ("README.txt", "workers.log"):
         stage.remove_file(leftover)
+    for name in stage.find():
+        if ".tmp-" in name.rsplit("/", 1)[-1]:  # half a file of a run that was killed
+            stage.remove_file(name)
     manifest = _manifest(made, splits, report, checksum(stage, INDEX))
     stage.write(MANIFEST, manifest.model_dump_json(indent=2).encode())
     stage.become(final, MANIFEST)

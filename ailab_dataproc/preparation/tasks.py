@@ -66,7 +66,7 @@ def find_sources(
 
 
 def make_tasks(sources: Mapping[str, Sequence[Source]], layout: Layout) -> tuple[Task, ...]:
-    """Group neighbouring small files, so that a task reads up to a quarter of a shard's bytes of them."""
+    """Group neighbouring small files, so that a task reads up to a sixteenth of a shard's bytes of them."""
     tasks = []
     for split, members in sources.items():
         groups: list[list[Source]] = []
@@ -74,7 +74,7 @@ def make_tasks(sources: Mapping[str, Sequence[Source]], layout: Layout) -> tuple
         for source in members:
             if not groups or source.size == 0 or source.size > room:
                 groups.append([])
-                room = layout.shard_bytes // 4
+                room = layout.shard_bytes // 16
             groups[-1].append(source)
             room = room - source.size if source.size else 0
         tasks += [Task(split, number, tuple(group)) for number, group in enumerate(groups)]
