@@ -167,7 +167,7 @@ class HashingFile(io.RawIOBase):
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._hash = hashlib.blake2b(digest_size=16)
+        self._hash = hashlib.sha256()
         self.count = 0  # bytes written
 
     def writable(self) -> bool:
@@ -187,17 +187,17 @@ class HashingFile(io.RawIOBase):
 
     @property
     def checksum(self) -> str:
-        """``blake2b:`` and 32 hexadecimal digits of all that was written."""
-        return f"blake2b:{self._hash.hexdigest()}"
+        """``sha256:`` and 64 hexadecimal digits of all that was written."""
+        return f"sha256:{self._hash.hexdigest()}"
 
 
 def checksum(folder: Folder, name: str) -> str:
     """The checksum of a file, in the form of `HashingFile.checksum`."""
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.sha256()
     with folder.open(name) as file:
         while block := file.read(_BLOCK):
             digest.update(block)
-    return f"blake2b:{digest.hexdigest()}"
+    return f"sha256:{digest.hexdigest()}"
 
 
 def is_local(url: str) -> bool:

@@ -22,6 +22,7 @@ from machine import stamp
 
 import ailab_dataproc as adp
 from ailab_dataproc.backends import BACKENDS
+from ailab_dataproc.report import peak_memory
 
 LOG = "products/ad_log/impressions"
 CASES = {
@@ -83,7 +84,7 @@ def _measure(name: str, case: str, work: str) -> dict[str, Any]:
     rows = len(frame) if name != "numpy" else len(next(iter(frame.values())))
     if rows != need.rows:
         raise SystemExit(f"{name}: {rows:,} rows came back, the plan says {need.rows:,}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    peak = peak_memory() - before
     return {"seconds": seconds, "peak": peak, "bytes": need.bytes, "rows": rows}
 
 

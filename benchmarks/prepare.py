@@ -2,22 +2,25 @@
 
     python benchmarks/prepare.py [--rows 1000000] [--rounds 3] [--output benchmarks/results/prepare.jsonl]
 
-Every measurement is a fresh process; imports are done before the clock starts, the start of Beam's workers is inside.
+Sources: "log" is the built-in generator itself, "csv" and "parquet" are files of its rows.
+Every measurement is a fresh process that first does the same with a few rows (TFDS: imports only), so that imports are
+not counted; the start of Beam's workers is.
 The ways take turns, so that a noisy machine disturbs all alike. Each way's rows are counted before its time is kept.
 """
 
 from __future__ import annotations
 
 import argparse
+import glob
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +30,14 @@ import pyarrow.parquet as pq
 from machine import stamp
 
 import ailab_dataproc as adp
+from ailab_dataproc import catalog
+from ailab_dataproc.report import peak_memory
+from ailab_dataproc.settings import load_settings
 
 LOG = "products/ad_log/impressions"
 SOURCES = 8
 SCHEMA_FILE = "schema.arrow"
+ROWS_FILE = "rows"
 
 
 def main() -> None:
@@ -70,7 +77,10 @@ def _make_sources(work: Path, rows: int, tfds_rows: int) -> None:
             part = whole.slice(number * step, step)
             _write_source(part, folder / f"{number:02d}.{kind}")
         _write_source(whole.slice(0, tfds_rows), folder / f"sample.{kind}")
+        _write_source(whole.slice(0, 1000), folder / f"warm.{kind}")
     shutil.rmtree(work / "log")
+    (work / "log").mkdir()
+    (work / "log" / ROWS_FILE).write_text(str(rows))
 
 
 def _write_source(part: pa.Table, path: Path) -> None:
@@ -83,19 +93,12 @@ def _write_source(part: pa.Table, path: Path) -> None:
 def _rounds(work: Path, rounds: int) -> list[dict[str, Any]]:
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for number in range(rounds):
-        for kind in ("csv", "parquet"):
-            for way in WAYS:
-                done = subprocess.run(
-                    [sys.executable, __file__, "--one", way, kind, str(work)],
-                    stdout=subprocess.PIPE,
-                    check=True,
-                    text=True,
-                )
-                result = json.loads(done.stdout.splitlines()[-1])
-                found.setdefault((kind, way), []).append(result)
-                print(
-                    f"round {number + 1} {kind:7} {way:28} {result['rows_per_second']:>12,.0f} rows/s", file=sys.stderr
-                )
+        for kind, way in CASES:
+            command = [sys.executable, __file__, "--one", way, kind, str(work)]
+            done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+            result = json.loads(done.stdout.splitlines()[-1])
+            found.setdefault((kind, way), []).append(result)
+            print(f"round {number + 1} {kind:7} {way:28} {result['rows_per_second']:>12,.0f} rows/s", file=sys.stderr)
     return [_summary(kind, way, runs) for (kind, way), runs in found.items()]
 
 
@@ -114,63 +117,78 @@ def _summary(kind: str, way: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _measure(way: str, kind: str, work: str) -> dict[str, Any]:
     folder = Path(work) / kind
-    schema = pa.ipc.read_schema(pa.py_buffer((folder / SCHEMA_FILE).read_bytes()))
     target = Path(tempfile.mkdtemp(dir=work))
+    run = WAYS[way]
     try:
-        begin = WAYS[way](folder, kind, schema, target)
+        if way != TFDS:
+            run(folder, kind, target / "warm", True)
+        begin = run if way != TFDS else _tfds_builder(folder, kind, target)
         started = time.perf_counter()
-        rows = begin()
+        rows = begin(folder, kind, target / "real", False) if way != TFDS else begin()
         seconds = time.perf_counter() - started
     finally:
         shutil.rmtree(target)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"rows": rows, "seconds": seconds, "rows_per_second": rows / seconds, "peak_memory": peak}
+    return {"rows": rows, "seconds": seconds, "rows_per_second": rows / seconds, "peak_memory": peak_memory()}
+
+
+def _schema(folder: Path) -> pa.Schema:
+    return pa.ipc.read_schema(pa.py_buffer((folder / SCHEMA_FILE).read_bytes()))
+
+
+def _files(folder: Path, kind: str, warm: bool) -> str:
+    return str(folder / f"{'warm' if warm else '[0-9]*'}.{kind}")
+
+
+def _log_rows(folder: Path, warm: bool) -> str:
+    rows = 1000 if warm else int((folder / ROWS_FILE).read_text())
+    return f"synthetic:rows={rows},seed=0"
 
 
 def _ours(runner: str, formats: tuple[str, ...]) -> Any:
-    def prepared(folder: Path, kind: str, schema: pa.Schema, target: Path) -> Any:
-        import apache_beam.runners.portability.fn_api_runner  # noqa: F401 - the import is not what is measured
-        import tensorflow_datasets  # noqa: F401
-
-        dataset = adp.Dataset(
-            name="bench/log", version="1.0.0", schema=schema, splits={"train": str(folder / f"[0-9]*.{kind}")}
-        )
-
-        def begin() -> int:
-            return sum(adp.prepare(dataset, data_dir=str(target), runner=runner, formats=formats).rows.values())
-
-        return begin
+    def prepared(folder: Path, kind: str, target: Path, warm: bool) -> int:
+        if kind == "log":
+            dataset: Any = LOG
+            sources = {"train": _log_rows(folder, warm), "test": "synthetic:rows=1,seed=1"}
+        else:
+            splits = {"train": _files(folder, kind, warm)}
+            dataset = adp.Dataset(name="bench/log", version="1.0.0", schema=_schema(folder), splits=splits)
+            sources = {}
+        done = adp.prepare(dataset, data_dir=str(target), sources=sources, runner=runner, formats=formats)
+        return done.rows["train"]
 
     return prepared
 
 
-def _pyarrow_loop(folder: Path, kind: str, schema: pa.Schema, target: Path) -> Any:
-    """What one writes by hand: each source streamed into one Parquet file, with the same writer settings."""
+def _pyarrow_loop(folder: Path, kind: str, target: Path, warm: bool) -> int:
+    """What one writes by hand: each source into one Parquet file, with the same writer settings."""
+    target.mkdir()
+    rows = 0
+    for number, table in enumerate(_tables(folder, kind, warm)):
+        texts = [one.name for one in table.schema if pa.types.is_string(one.type)]
+        pq.write_table(
+            table,
+            target / f"{number:05d}.parquet",
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=texts,
+            max_rows_per_page=20_000,
+            row_group_size=1_000_000,
+        )
+        rows += len(table)
+    return rows
 
-    def begin() -> int:
-        rows = 0
-        for number, path in enumerate(sorted(folder.glob(f"[0-9]*.{kind}"))):
-            batches = (
-                pa_csv.open_csv(path, convert_options=_typed(schema))
-                if kind == "csv"
-                else pq.ParquetFile(path).iter_batches(65_536)
-            )
-            plain = schema.remove_metadata()
-            table = pa.Table.from_batches([batch.cast(plain) for batch in batches], plain)
-            strings = [one.name for one in schema if pa.types.is_string(one.type)]
-            pq.write_table(
-                table,
-                target / f"{number:05d}.parquet",
-                compression="zstd",
-                compression_level=1,
-                use_dictionary=strings,
-                max_rows_per_page=20_000,
-                row_group_size=1_000_000,
-            )
-            rows += len(table)
-        return rows
 
-    return begin
+def _tables(folder: Path, kind: str, warm: bool) -> Iterator[pa.Table]:
+    if kind == "log":
+        dataset = catalog.find(LOG, load_settings())
+        for source in dataset.sources("train", _log_rows(folder, warm)):
+            yield pa.Table.from_batches(dataset.read(source))
+        return
+    plain = _schema(folder).remove_metadata()
+    for path in sorted(glob.glob(_files(folder, kind, warm))):
+        csv = kind == "csv"
+        read = pa_csv.open_csv(path, convert_options=_typed(plain)) if csv else pq.ParquetFile(path).iter_batches()
+        yield pa.Table.from_batches([batch.cast(plain) for batch in read], plain)
 
 
 def _typed(schema: pa.Schema) -> pa_csv.ConvertOptions:
@@ -178,8 +196,9 @@ def _typed(schema: pa.Schema) -> pa_csv.ConvertOptions:
     return pa_csv.ConvertOptions(column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False)
 
 
-def _tfds_beam(folder: Path, kind: str, schema: pa.Schema, target: Path) -> Any:
+def _tfds_builder(folder: Path, kind: str, target: Path) -> Callable[[], int]:
     """TFDS's own way: a Beam pipeline of rows, its writer, TFRecord; on a sample."""
+    schema = _schema(folder)
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import apache_beam as beam
     import tensorflow_datasets as tfds
@@ -223,15 +242,18 @@ def _tfds_rows(path: str, kind: str, schema: pa.Schema) -> Any:
         yield from ((f"{id(batch)}-{i}", row) for i, row in enumerate(batch.to_pylist()))
 
 
-WAYS = {
-    "pyarrow loop, 1 process": _pyarrow_loop,
+TFDS = "TFDS with Beam (sample)"
+LOOP = "pyarrow loop, 1 process"
+WAYS: dict[str, Any] = {
+    LOOP: _pyarrow_loop,
     "Parquet, inline": _ours("inline", ("parquet",)),
     "Parquet, threads": _ours("threads", ("parquet",)),
     "both formats, inline": _ours("inline", ("parquet", "tfrecord")),
     "both formats, threads": _ours("threads", ("parquet", "tfrecord")),
     "both formats, processes": _ours("processes", ("parquet", "tfrecord")),
-    "TFDS with Beam (sample)": _tfds_beam,
+    TFDS: None,
 }
+CASES = [(kind, way) for kind in ("log", "csv", "parquet") for way in WAYS if (kind, way) != ("log", TFDS)]
 
 
 def _write(results: list[dict[str, Any]], output: Path) -> None:
@@ -241,13 +263,13 @@ def _write(results: list[dict[str, Any]], output: Path) -> None:
 
 def _show(results: list[dict[str, Any]]) -> None:
     base = {(one["sources"], one["way"]): one["rows_per_second"] for one in results}
+    base["log", TFDS] = base["parquet", TFDS]  # the same rows
     print(f"{'sources':8} {'way':28} {'rows/s':>12} {'x pyarrow':>10} {'x TFDS':>8} {'peak MB':>8}")
     for one in results:
         kind, speed = one["sources"], one["rows_per_second"]
-        against = [speed / base[kind, way] for way in ("pyarrow loop, 1 process", "TFDS with Beam (sample)")]
-        print(
-            f"{kind:8} {one['way']:28} {speed:12,.0f} {against[0]:10.2f} {against[1]:8.1f} {one['peak_memory'] / 1e6:8.0f}"
-        )
+        against = [speed / base[kind, way] for way in (LOOP, TFDS)]
+        ratios = f"{against[0]:10.2f} {against[1]:8.1f} {one['peak_memory'] / 1e6:8.0f}"
+        print(f"{kind:8} {one['way']:28} {speed:12,.0f} {ratios}")
 
 
 if __name__ == "__main__":

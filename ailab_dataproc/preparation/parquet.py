@@ -22,7 +22,7 @@ def stored(schema: pa.Schema) -> pa.Schema:
 
 
 class ParquetShard:
-    """Writes one file; rows are buffered until a row group is full."""
+    """Writes one file; rows are buffered until a row group is full, the packed bytes until the end."""
 
     def __init__(self, file: HashingFile, first: pa.RecordBatch | None, schema: pa.Schema, layout: Layout) -> None:
         """Begin a file.
@@ -37,8 +37,10 @@ class ParquetShard:
         self._layout = layout
         self._pending: list[pa.RecordBatch] = []
         self._rows = 0
+        self._file = file
+        self._sink = pa.BufferOutputStream()  # small writes to a Python file would wait for the interpreter's lock
         self._writer = pq.ParquetWriter(
-            pa.PythonFile(file, mode="w"),
+            self._sink,
             self._schema,
             compression="zstd",
             compression_level=1,
@@ -58,6 +60,7 @@ class ParquetShard:
         """Write what is pending, and the footer."""
         self._flush()
         self._writer.close()
+        self._file.write(self._sink.getvalue())
 
     def _flush(self) -> None:
         if self._pending:

@@ -99,7 +99,7 @@ def read_parquet(source: Source) -> Iterator[pa.RecordBatch]:
     """
     try:
         with _whole(source), _opened(source) as file:
-            yield from pq.ParquetFile(file).iter_batches(65_536)
+            yield from pq.ParquetFile(file).iter_batches(65_536, use_threads=False)
     except pa.ArrowInvalid as error:
         raise InvalidData(f"{source.name}: can't be read as Parquet ({error}). Get the file again.") from error
 
