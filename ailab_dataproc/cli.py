@@ -201,7 +201,7 @@ def verify(ctx: click.Context, name: str, quick: bool, data_dir: str | None, as_
     Example: ailab-dataproc verify products/ad_log/impressions:1.0.0
     """
     from ailab_dataproc import tables
-    from ailab_dataproc.describing import open_known
+    from ailab_dataproc.loading import open_known
     from ailab_dataproc.verify import verify_version
 
     prepared = open_known(name, _settings(data_dir))

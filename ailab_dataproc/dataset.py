@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from ailab_dataproc import storage
+from ailab_dataproc import urls
 from ailab_dataproc.errors import InvalidDefinition
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(/[a-z0-9][a-z0-9_]*)*")
@@ -30,12 +30,12 @@ class Source:
 
     def open(self) -> BinaryIO:
         """Open the source for reading, unpacked by its ending (.gz, .bz2, .xz, .zst)."""
-        return storage.open_url(self.url, dict(self.options), compression="infer")
+        return urls.open_url(self.url, dict(self.options), compression="infer")
 
     @property
     def local_path(self) -> str | None:
         """The path on this machine's disk, or None where the source lies elsewhere."""
-        return storage.local_path(self.url)
+        return urls.local_path(self.url)
 
     @property
     def name(self) -> str:
@@ -164,6 +164,22 @@ def shape(field_: pa.Field) -> tuple[int, ...] | None:
     if text:
         return tuple(int(part) for part in text.split(","))
     return (field_.type.list_size,) if pa.types.is_fixed_size_list(field_.type) else None
+
+
+def describe_columns(schema: pa.Schema) -> list[dict[str, Any]]:
+    """The columns for people and scripts."""
+    return [
+        {
+            "name": one.name,
+            "type": str(one.type),
+            "nullable": one.nullable,
+            "meaning": meaning(one),
+            "unit": unit(one),
+            "pii": is_pii(one),
+            "shape": list(shape(one) or ()) or None,
+        }
+        for one in schema
+    ]
 
 
 def check_name(name: str) -> None:

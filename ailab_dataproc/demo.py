@@ -59,6 +59,7 @@ def measure(name: str, data_dir: str, column: str) -> dict[str, Any]:
     """Load the train split with one backend, in this process."""
     from ailab_dataproc import load
     from ailab_dataproc.errors import AilabError
+    from ailab_dataproc.report import peak_memory
 
     options: dict[str, Any] = {"backend": name, "nulls": "mask", "allow_pii": True, "data_dir": data_dir}
     try:
@@ -70,7 +71,7 @@ def measure(name: str, data_dir: str, column: str) -> dict[str, Any]:
             frame = load(NAME, split="train", **options)
             rows, _total = _use(frame, column)
             seconds.append(time.perf_counter() - started)
-            peak = peak or _peak_memory()
+            peak = peak or peak_memory()
     except AilabError as error:
         return {"backend": name, "refused": str(error)}
     kind = f"{type(frame).__module__.split('.')[0]}.{type(frame).__name__}".removeprefix("builtins.")
@@ -101,15 +102,6 @@ def _measure_apart(name: str, data_dir: str, column: str) -> dict[str, Any]:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         return {"backend": name, "refused": f"it failed ({last})"}
     return dict(json.loads(done.stdout.splitlines()[-1]))
-
-
-def _peak_memory() -> int:
-    """Bytes. Linux hands a parent's ru_maxrss on to the processes that it starts; VmHWM is this process's own."""
-    from ailab_dataproc.report import peak_memory
-
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), peak_memory())
 
 
 def _number(schema: Any) -> str:

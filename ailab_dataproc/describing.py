@@ -8,14 +8,12 @@ from typing import Any
 
 from ailab_dataproc import catalog, splits, storage
 from ailab_dataproc.catalog import Definition
-from ailab_dataproc.dataset import Dataset, is_pii
-from ailab_dataproc.errors import AilabError, NotPrepared, unknown
+from ailab_dataproc.dataset import Dataset, describe_columns, is_pii
+from ailab_dataproc.errors import AilabError, unknown
 from ailab_dataproc.manifest import (
     Manifest,
-    Prepared,
     list_names,
     list_versions,
-    open_prepared,
     parse_reference,
     read_manifest,
 )
@@ -68,19 +66,6 @@ def describe(reference: str, settings: Settings) -> dict[str, Any]:
         "load": ways_to_load(shown, columns, place) if shown else {},
         "problem": problem,
     }
-
-
-def open_known(reference: str, settings: Settings) -> Prepared:
-    """Open a prepared version; a name that nobody defined gets the nearest names."""
-    place = storage.folder(settings.data_dir, settings.storage_options)
-    try:
-        return open_prepared(place, reference)
-    except NotPrepared as error:
-        name = parse_reference(reference)[0]
-        known = {*catalog.definitions(settings), *list_names(place)}
-        if name not in known:
-            raise unknown("dataset", name, known) from error
-        raise
 
 
 def ways_to_load(manifest: Manifest, columns: list[dict[str, Any]], place: Folder) -> dict[str, str]:
@@ -149,11 +134,7 @@ def _words(manifest: Manifest | None, defined: Dataset | None) -> dict[str, str]
 def _columns(manifest: Manifest | None, defined: Dataset | None) -> list[dict[str, Any]]:
     if manifest:
         return manifest.columns
-    if defined is None:
-        return []
-    from ailab_dataproc.preparation.pipeline import describe_columns
-
-    return describe_columns(defined.schema)
+    return describe_columns(defined.schema) if defined else []
 
 
 def _splits(manifest: Manifest | None, defined: Dataset | None) -> dict[str, int | None]:
@@ -195,7 +176,7 @@ def first_rows(
     reference: str, settings: Settings, *, split: str, columns: list[str] | None, count: int, allow_pii: bool
 ) -> Head:
     """Read the first rows of a split, leaving out personal data unless it is allowed."""
-    from ailab_dataproc.loading import load
+    from ailab_dataproc.loading import load, open_known
 
     prepared = open_known(reference, settings)
     schema = prepared.schema

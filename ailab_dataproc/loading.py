@@ -5,21 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ailab_dataproc import splits, storage
+from ailab_dataproc import catalog, splits, storage
 from ailab_dataproc.backends import BACKENDS, backend
 from ailab_dataproc.backends.numpy import to_numpy
 from ailab_dataproc.backends.shards import Part, Selection, read_part
 from ailab_dataproc.dataset import is_pii
-from ailab_dataproc.errors import InvalidRequest, unknown
-from ailab_dataproc.manifest import Prepared, list_names, open_prepared
+from ailab_dataproc.errors import InvalidRequest, NotPrepared, unknown
+from ailab_dataproc.manifest import Prepared, list_names, open_prepared, parse_reference
 from ailab_dataproc.planning import Plan, check_ladder, choose
-from ailab_dataproc.settings import load_settings
+from ailab_dataproc.settings import Settings, load_settings
 from ailab_dataproc.sizing import Machine, Need
 
 _log = logging.getLogger("ailab_dataproc")
@@ -80,8 +81,9 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
         data_dir: where to look; by default as the settings say.
     """
     settings = load_settings()
-    place = storage.folder(data_dir or settings.data_dir, settings.storage_options)
-    prepared = _open(place, reference, version)
+    if data_dir:
+        settings = replace(settings, data_dir=data_dir)
+    prepared = open_known(reference, settings, version)
     if nulls not in _NULLS:
         raise InvalidRequest(f"nulls={nulls!r}: wanted 'refuse' or 'mask'.")
     selection, all_shards = _select(prepared, split, columns, allow_pii, nulls)
@@ -136,16 +138,14 @@ def batches(
     return _cut(tables, selection, batch_size, format, drop_last)
 
 
-def _open(place: storage.Folder, reference: str, version: str | None) -> Prepared:
-    from ailab_dataproc.errors import NotPrepared
-
+def open_known(reference: str, settings: Settings, version: str | None = None) -> Prepared:
+    """Open a prepared version; a name that is neither defined nor prepared gets the nearest names."""
+    place = storage.folder(settings.data_dir, settings.storage_options)
     try:
         return open_prepared(place, reference, version)
     except NotPrepared as error:
-        name = reference.partition(":")[0]
-        from ailab_dataproc import catalog
-
-        known = {*list_names(place), *catalog.definitions(load_settings())}
+        name = parse_reference(reference)[0]
+        known = {*catalog.definitions(settings), *list_names(place)}
         if name not in known:
             raise unknown("dataset", name, known) from error
         raise

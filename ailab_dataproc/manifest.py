@@ -21,6 +21,7 @@ MANIFEST = "manifest.json"
 INDEX = "index.parquet"
 SOURCES = "sources.parquet"
 _FORMAT_VERSION = 1
+_NAME_PART = re.compile(r"[a-z0-9][a-z0-9_]*")
 _VERSION_FOLDER = re.compile(r"\d+\.\d+\.\d+")
 
 
@@ -90,9 +91,16 @@ class Prepared:
 
 
 def list_names(data_dir: Folder) -> list[str]:
-    """The names that have at least one finished version in a data directory, sorted."""
-    found = {path.rsplit("/", 2)[0] for path in data_dir.find("/" + MANIFEST) if path.count("/") >= 2}
-    return sorted(name for name in found if not name.rsplit("/", 1)[-1].startswith("."))
+    """The names that have at least one finished version in a data directory, sorted. Shards are never listed."""
+    found = []
+    below = [part for part in data_dir.names() if _NAME_PART.fullmatch(part)]
+    while below:
+        name = below.pop()
+        members = (data_dir / name).names()
+        if any(_VERSION_FOLDER.fullmatch(one) and (data_dir / name / one).exists(MANIFEST) for one in members):
+            found.append(name)
+        below += [f"{name}/{part}" for part in members if _NAME_PART.fullmatch(part)]
+    return sorted(found)
 
 
 def list_versions(data_dir: Folder, name: str) -> list[str]:

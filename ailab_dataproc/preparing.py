@@ -9,7 +9,8 @@ from ailab_dataproc import catalog, storage
 from ailab_dataproc.dataset import Dataset
 from ailab_dataproc.errors import unknown
 from ailab_dataproc.manifest import parse_reference
-from ailab_dataproc.preparation.pipeline import FORMATS, Options, prepare_dataset
+from ailab_dataproc.preparation.options import FORMATS, Options
+from ailab_dataproc.preparation.pipeline import prepare_dataset
 from ailab_dataproc.report import Report
 from ailab_dataproc.settings import load_settings
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import hashlib
-import importlib.util
 import io
 import os
 import shutil
@@ -18,15 +16,6 @@ from typing import IO, Any, BinaryIO
 from ailab_dataproc.errors import AilabError, StorageFailed
 
 _BLOCK = 4 << 20  # bytes hashed at a time
-
-
-@dataclass(frozen=True, slots=True)
-class Stat:
-    """What a listing says about one file."""
-
-    url: str
-    size: int  # bytes
-    identity: str | None = None  # what a store says changes with the content (a bucket's generation or etag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +42,8 @@ class Folder:
         """Whether a file exists below this folder."""
         if self.is_local:
             return os.path.exists(self.path(name))
-        with _explained(self.path(name), "read"):
-            return bool(_filesystem(self.url, self.options).exists(self.path(name)))
+        with explained(self.path(name), "read"):
+            return bool(filesystem(self.url, self.options).exists(self.path(name)))
 
     def read(self, name: str) -> bytes:
         """The whole content of a small file."""
@@ -63,18 +52,18 @@ class Folder:
 
     def open(self, name: str) -> BinaryIO:
         """Open a file for reading; the caller closes it."""
-        with _explained(self.path(name), "read"):
+        with explained(self.path(name), "read"):
             if self.is_local:
                 return open(self.path(name), "rb")
-            return _filesystem(self.url, self.options).open(self.path(name), "rb")
+            return filesystem(self.url, self.options).open(self.path(name), "rb")
 
     def size(self, name: str) -> int | None:
         """Bytes of a file, or None where there is none."""
-        with _explained(self.path(name), "read"):
+        with explained(self.path(name), "read"):
             try:
                 if self.is_local:
                     return os.stat(self.path(name)).st_size
-                return int(_filesystem(self.url, self.options).size(self.path(name)))
+                return int(filesystem(self.url, self.options).size(self.path(name)))
             except FileNotFoundError:
                 return None
 
@@ -87,62 +76,62 @@ class Folder:
     def create(self, name: str) -> Iterator[IO[bytes]]:
         """Open a file for writing that appears under its name only when the block ends without an error."""
         path = self.path(name)
-        with _explained(path, "write"):
+        with explained(path, "write"):
             if self.is_local:
                 with _create_local(path) as file:
                     yield file
             else:
-                with _create_remote(_filesystem(self.url, self.options), path) as file:
+                with _create_remote(filesystem(self.url, self.options), path) as file:
                     yield file
 
     def rename(self, old: str, new: str) -> None:
         """Give a file below this folder another name."""
-        with _explained(self.path(old), "write"):
+        with explained(self.path(old), "write"):
             if self.is_local:
                 os.makedirs(os.path.dirname(self.path(new)), exist_ok=True)
                 os.replace(self.path(old), self.path(new))
             else:
-                _filesystem(self.url, self.options).mv(self.path(old), self.path(new))
+                filesystem(self.url, self.options).mv(self.path(old), self.path(new))
 
     def names(self) -> list[str]:
         """The files and folders directly below this one, sorted; empty where there is none."""
-        with _explained(self.url, "read"):
+        with explained(self.url, "read"):
             if self.is_local:
                 return sorted(os.listdir(self.url)) if os.path.isdir(self.url) else []
             try:
-                entries = _filesystem(self.url, self.options).ls(self.url, detail=False)
+                entries = filesystem(self.url, self.options).ls(self.url, detail=False)
             except FileNotFoundError:
                 return []
             return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in entries)
 
     def find(self, suffix: str = "") -> list[str]:
         """All files below this folder, as sorted relative names, that end with the suffix."""
-        with _explained(self.url, "read"):
+        with explained(self.url, "read"):
             if self.is_local:
                 root = Path(self.url)
                 found = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
             else:
-                fs = _filesystem(self.url, self.options)
+                fs = filesystem(self.url, self.options)
                 root_path = fs._strip_protocol(self.url).rstrip("/") + "/"
                 found = [path.removeprefix(root_path) for path in fs.find(self.url)]
         return sorted(name for name in found if name.endswith(suffix))
 
     def remove(self) -> None:
         """Delete the folder with all that it holds; nothing happens where there is none."""
-        with _explained(self.url, "delete"):
+        with explained(self.url, "delete"):
             if self.is_local:
                 if os.path.exists(self.url):
                     shutil.rmtree(self.url)
-            elif _filesystem(self.url, self.options).exists(self.url):
-                _filesystem(self.url, self.options).rm(self.url, recursive=True)
+            elif filesystem(self.url, self.options).exists(self.url):
+                filesystem(self.url, self.options).rm(self.url, recursive=True)
 
     def remove_file(self, name: str) -> None:
         """Delete one file; nothing happens where there is none."""
-        with _explained(self.path(name), "delete"), contextlib.suppress(FileNotFoundError):
+        with explained(self.path(name), "delete"), contextlib.suppress(FileNotFoundError):
             if self.is_local:
                 os.unlink(self.path(name))
             else:
-                _filesystem(self.url, self.options).rm(self.path(name))
+                filesystem(self.url, self.options).rm(self.path(name))
 
     def become(self, final: Folder, proof: str) -> None:
         """Make this folder visible under its final name, at once. Only on a disk: buckets can't rename.
@@ -151,7 +140,7 @@ class Folder:
             final: the name.
             proof: a file in it that says that a twin was finished meanwhile; then the twin is kept.
         """
-        with _explained(final.url, "write"):
+        with explained(final.url, "write"):
             try:
                 os.rename(self.url, final.url)
             except OSError as error:
@@ -213,81 +202,8 @@ def folder(url: str | os.PathLike[str], options: dict[str, Any] | None = None) -
     return Folder(text.rstrip("/") or "/", options or {})
 
 
-def expand(pattern: str, options: dict[str, Any] | None = None) -> list[Stat]:
-    """The files that a path, URL or glob names, sorted by URL; empty where there is none.
-
-    ``package://module/path`` names a file inside an installed Python package.
-    """
-    if pattern.startswith("package://"):
-        path = _resolve(pattern)
-        return [Stat(pattern, os.stat(path).st_size)] if os.path.isfile(path) else []
-    with _explained(pattern, "read"):
-        if is_local(pattern) or pattern.startswith("file://"):
-            return _expand_local(_resolve(pattern))
-        fs = _filesystem(pattern, options)
-        found = fs.glob(pattern, detail=True) if any(c in pattern for c in "*?[") else _info(fs, pattern)
-        scheme = pattern.split("://", 1)[0]
-        return [
-            Stat(f"{scheme}://{path.lstrip('/')}", int(info["size"]), _store_identity(info))
-            for path, info in sorted(found.items())
-            if info["type"] == "file"
-        ]
-
-
-def open_url(url: str, options: dict[str, Any] | None = None, compression: str | None = None) -> BinaryIO:
-    """Open any path or URL for reading; ``compression="infer"`` unpacks by the name's ending."""
-    import fsspec
-
-    with _explained(url, "read"):
-        local = is_local(url) or url.startswith(("package://", "file://"))
-        opened = fsspec.open(
-            _resolve(url) if local else url, "rb", compression=compression, **({} if local else options or {})
-        )
-        return opened.open()
-
-
-def local_path(url: str) -> str | None:
-    """The path on this machine's disk, or None for a URL elsewhere."""
-    if is_local(url) or url.startswith(("package://", "file://")):
-        return _resolve(url)
-    return None
-
-
-def _resolve(url: str) -> str:
-    if url.startswith("package://"):
-        package, _, inside = url.removeprefix("package://").partition("/")
-        spec = importlib.util.find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
-            raise StorageFailed(f"{url}: the Python package {package!r} is not installed. pip install it first.")
-        return os.path.join(next(iter(spec.submodule_search_locations)), inside)
-    return os.path.abspath(os.path.expanduser(url.removeprefix("file://")))
-
-
-def _expand_local(pattern: str) -> list[Stat]:
-    if os.path.isfile(pattern):
-        return [Stat(pattern, os.stat(pattern).st_size)]
-    import glob
-
-    found = sorted(path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path))
-    return [Stat(path, os.stat(path).st_size) for path in found if not fnmatch.fnmatch(os.path.basename(path), ".*")]
-
-
-def _info(fs: Any, url: str) -> dict[str, Any]:
-    try:
-        info = fs.info(url)
-    except FileNotFoundError:
-        return {}
-    return {info["name"]: info}
-
-
-def _store_identity(info: dict[str, Any]) -> str | None:
-    for key in ("generation", "ETag", "etag", "md5Hash", "crc32c"):
-        if info.get(key):
-            return f"{key.lower()}:{str(info[key]).strip(chr(34))}"
-    return None
-
-
-def _filesystem(url: str, options: dict[str, Any] | None) -> Any:
+def filesystem(url: str, options: dict[str, Any] | None) -> Any:
+    """The fsspec file system of a URL; raises `StorageFailed` where its library isn't there."""
     import fsspec
 
     scheme = url.split("://", 1)[0]
@@ -329,7 +245,8 @@ def _create_remote(fs: Any, path: str) -> Iterator[IO[bytes]]:
 
 
 @contextlib.contextmanager
-def _explained(url: str, verb: str) -> Iterator[None]:
+def explained(url: str, verb: str) -> Iterator[None]:
+    """Turn the operating system's errors into `StorageFailed`; a missing file that is read stays what it is."""
     try:
         yield
     except AilabError:

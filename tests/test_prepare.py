@@ -231,6 +231,43 @@ def test_a_killed_preparation_shows_nothing_and_is_finished_by_the_next(tmp_path
     assert os.listdir(Path(data_dir) / "test/told") == ["1.0.0"]
 
 
+PARTS = """
+import os, signal
+import pyarrow as pa
+from ailab_dataproc import Dataset, Source, column
+
+def sources(split, text):
+    return [Source(f"part-{i}", split, identity=str(i)) for i in range(3)]
+
+def read(source):
+    with open(LOG, "a") as log:
+        log.write(source.url + " ")
+    if source.url == "part-2" and os.path.exists(DEADLY):
+        os.kill(os.getpid(), signal.SIGKILL)
+    yield pa.table({"x": [int(source.url[-1])]})
+
+schema = pa.schema([column("x", pa.int64(), "number of the part")])
+splits = {"train": "parts"}
+dataset = Dataset(name="test/parts", version="1.0.0", schema=schema, splits=splits, sources=sources, read=read)
+"""
+
+
+def test_a_restart_reads_only_what_is_not_whole_yet(tmp_path, data_dir, monkeypatch):
+    log, deadly = tmp_path / "log", tmp_path / "deadly"
+    place = tmp_path / "definitions" / "test" / "parts.py"
+    place.parent.mkdir(parents=True)
+    place.write_text(PARTS.replace("LOG", repr(str(log))).replace("DEADLY", repr(str(deadly))))
+    monkeypatch.setenv("AILAB_DATASETS", str(place.parents[1]))
+    deadly.touch()
+    code = f"from ailab_dataproc import prepare\nprepare('test/parts', data_dir={data_dir!r}, runner='inline')"
+    killed = subprocess.run([sys.executable, "-c", code], check=False, stderr=subprocess.DEVNULL)
+    assert killed.returncode == -signal.SIGKILL
+    assert sorted(log.read_text().split()) == ["part-0", "part-1", "part-2"]
+    deadly.unlink()
+    assert prepare("test/parts", data_dir=data_dir, runner="inline").rows == {"train": 3}
+    assert log.read_text().split()[3:] == ["part-2"]
+
+
 def test_many_small_sources_share_a_shard(make, data_dir):
     report = make({f"{i:03d}.csv": clicks(2, start=i * 2) for i in range(50)})
     assert report.shards == 1

@@ -41,7 +41,7 @@ def run(job: Job, tasks: Sequence[Task], runner: str, workers: int) -> None:
     with _quiet():
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
-        from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+        from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
     # Named outright: Beam's default runner first tries to download a Go binary.
     options = PipelineOptions([f"--direct_running_mode={RUNNERS[runner]}", f"--direct_num_workers={workers}"])

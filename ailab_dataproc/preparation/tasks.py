@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from ailab_dataproc import storage
+from ailab_dataproc import urls
 from ailab_dataproc.dataset import Dataset, Source
 from ailab_dataproc.errors import InvalidData, InvalidRequest, StorageFailed, unknown
 
@@ -84,7 +84,7 @@ def make_tasks(sources: Mapping[str, Sequence[Source]], layout: Layout) -> tuple
 def _expand(dataset: Dataset, split: str, text: str, options: dict[str, Any] | None) -> list[Source]:
     if dataset.sources is not None:
         return list(dataset.sources(split, text))
-    stats = storage.expand(text, options)
+    stats = urls.expand(text, options)
     if not stats:
         raise StorageFailed(f"{dataset.name}: source {text!r} of split {split!r} does not exist ({_searched(text)}).")
     for stat in stats:
@@ -94,7 +94,7 @@ def _expand(dataset: Dataset, split: str, text: str, options: dict[str, Any] | N
 
 
 def _searched(text: str) -> str:
-    path = storage.local_path(text)
+    path = urls.local_path(text)
     return f"looked for {path}" if path else "nothing matches"
 
 

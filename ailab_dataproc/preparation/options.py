@@ -1,0 +1,24 @@
+"""How a dataset is prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ailab_dataproc.preparation.tasks import Layout
+
+FORMATS = ("parquet", "tfrecord")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a dataset is prepared; none of it but `formats` and `layout` changes a byte."""
+
+    runner: str = "threads"
+    workers: int | None = None  # None: every core that this process may use
+    formats: tuple[str, ...] = FORMATS
+    layout: Layout = field(default_factory=Layout)
+    sources: Mapping[str, Sequence[str]] | None = None  # in place of the definition's
+    storage_options: Mapping[str, Any] | None = None
+    progress: bool = False
