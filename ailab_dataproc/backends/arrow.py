@@ -8,7 +8,7 @@ from ailab_dataproc.backends import too_large
 from ailab_dataproc.backends.shards import Selection, read_table
 from ailab_dataproc.sizing import Machine, Need
 
-FACTOR = 1.7  # peak memory over Arrow bytes; benchmarks/load.py
+FACTOR = 1.4  # peak memory over Arrow bytes; benchmarks/results/load.jsonl
 
 
 class Arrow:

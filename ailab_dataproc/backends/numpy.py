@@ -14,8 +14,8 @@ from ailab_dataproc.dataset import shape
 from ailab_dataproc.errors import BackendRefused
 from ailab_dataproc.sizing import Machine, Need
 
-FACTOR = 2.7  # peak memory over Arrow bytes; benchmarks/load.py
-_OBJECT = 60  # bytes of a Python object that stands for a text, a list or a decimal
+FACTOR = 2.3  # peak memory over Arrow bytes of numbers; benchmarks/results/load.jsonl
+_OBJECT = 65  # bytes of a Python object that stands for a text, a list or a decimal; from the same file
 
 
 class NumPy:
