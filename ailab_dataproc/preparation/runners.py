@@ -47,7 +47,8 @@ def run(job: Job, tasks: Sequence[Task], runner: str, workers: int) -> None:
 
     # Named outright: Beam's default runner first tries to download a Go binary.
     options = PipelineOptions([f"--direct_running_mode={RUNNERS[runner]}", f"--direct_num_workers={workers}"])
-    with _quiet(), _kept_memory(), _workers_log(job, runner), beam.Pipeline(runner=FnApiRunner(), options=options) as pipeline:
+    engine = beam.Pipeline(runner=FnApiRunner(), options=options)
+    with _quiet(), _kept_memory(), _workers_log(job, runner), engine as pipeline:
         _ = (
             pipeline
             | "Tasks" >> beam.Create([(task.label, task) for task in tasks], reshuffle=False)
