@@ -61,7 +61,25 @@ class ParquetShard:
         """Write what is pending, and the footer."""
         self._flush()
         self._writer.close()
-        self._file.write(self._sink.getvalue())
+        packed = self._sink.getvalue()
+        self._file.write(packed)
+        self._footer = pq.read_metadata(pa.BufferReader(packed))
+
+    def text_bounds(self, name: str) -> tuple[str, str] | None:
+        """Min and max of a string column of the closed file, from its footer; None where it doesn't say."""
+        number = self._schema_leaf(name)
+        bounds: list[str] = []
+        for group in range(self._footer.num_row_groups):
+            column = self._footer.row_group(group).column(number)
+            found = column.statistics
+            if found is not None and found.has_min_max:
+                bounds += [found.min, found.max]
+            elif found is None or found.null_count != column.num_values:
+                return None
+        return (min(bounds), max(bounds)) if bounds else None
+
+    def _schema_leaf(self, name: str) -> int:
+        return next(i for i in range(self._footer.num_columns) if self._footer.schema.column(i).path == name)
 
     def _flush(self) -> None:
         if self._pending:

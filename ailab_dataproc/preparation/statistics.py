@@ -47,23 +47,26 @@ class ColumnStatistics:
     column: pa.Field
     bytes: int = 0
     nulls: int = 0
+    text: tuple[str, str] | None = None  # min and max of a string column, which the Parquet writer finds anyway
     _bounds: list[Any] = field(default_factory=list)  # scalars of the column's type
 
     def add(self, array: pa.Array) -> None:
         """Count one batch."""
         self.bytes += arrow_bytes(array)
         self.nulls += array.null_count
-        if bounded(self.column):
+        if bounded(self.column) and not t.is_string(self.column.type):
             both = _min_max(array)
             self._bounds += [bound for bound in (both["min"], both["max"]) if bound.is_valid]
 
     def to_struct(self) -> dict[str, Any]:
         """The column's entry in the index; min and max are null where unknown."""
         result: dict[str, Any] = {"bytes": self.bytes, "nulls": self.nulls}
-        if bounded(self.column):
+        if t.is_string(self.column.type) and bounded(self.column):
+            known = all(len(bound) <= _LONGEST for bound in self.text or ())
+            result |= dict(zip(("min", "max"), self.text if self.text and known else (None, None), strict=True))
+        elif bounded(self.column):
             both = _min_max(pa.array(self._bounds, type=self.column.type))
-            known = not any(t.is_string(self.column.type) and len(b.as_py() or "") > _LONGEST for b in both.values())
-            result |= {"min": both["min"] if known else None, "max": both["max"] if known else None}
+            result |= {"min": both["min"], "max": both["max"]}
         return result
 
 

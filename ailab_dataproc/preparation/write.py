@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.types as t
 
 from ailab_dataproc import schema as contract
 from ailab_dataproc.dataset import Read, is_pii
@@ -136,6 +137,9 @@ def _write_shards(job: Job, task: Task) -> None:
                 chunk = next(chunks, None)
             for writer in shard.writers.values():
                 writer.close()
+            for one in shard.statistics:
+                if t.is_string(one.column.type):
+                    one.text = shard.writers["parquet"].text_bounds(one.column.name)
         entries += _entries(job, task, number, shard)
     receipt = pa.Table.from_pylist(entries, schema=index_schema(schema))
     sink = io.BytesIO()
