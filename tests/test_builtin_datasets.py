@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from ailab_dataproc import storage
+from ailab_dataproc import urls
 from ailab_dataproc.dataset import Dataset, Source
 from ailab_dataproc.errors import InvalidData, InvalidDefinition
 
@@ -162,7 +162,7 @@ def test_the_paragraphs_of_a_topic_are_its_text():
 
 
 def test_the_python_reference_is_found_and_never_run():
-    assert len(storage.expand("package://pydoc_data/topics.py")) == 1
+    assert len(urls.expand("package://pydoc_data/topics.py")) == 1
     parse = define(PYTHON)["parse"]
     assert parse(b"import x\ntopics = {'a': r'''b\n\nc'''}", "t") == {"a": "b\n\nc"}
     for code in (b"topics = {'a': open('b')}", b"x = 1", b"topics = ["):

@@ -20,7 +20,7 @@ BASKETS = '{"id": 1, "items": [3, 4], "prices": [10.0, 2.5]}\n{"id": 2, "items":
 
 def blocks(marker: str) -> list[tuple[str, str, str]]:
     """The code blocks behind a comment such as ``<!-- run -->``: argument, language, text."""
-    return re.findall(rf"<!-- {marker}:? ?(.*?) -->\n+```(\w+)\n(.*?)```", README, re.DOTALL)
+    return re.findall(rf"<!-- {marker}(?:: ([^>]*?))? -->\n+```(\w+)\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_the_five_minute_path_works_from_the_csv_file_to_tfds(reader):
 def test_the_definition_with_a_read_function_prepares(reader):
     run(reader, ["ailab-dataproc", "prepare", "products/shop/baskets"])
     shown = run(reader, ["ailab-dataproc", "head", "products/shop/baskets", "--json"])
-    rows = json.loads(shown.stdout)
+    rows = json.loads(shown.stdout)["rows"]
     assert [row["total"] for row in rows] == [12.5, 0.0]
 
 
