@@ -87,7 +87,7 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
     if nulls not in _NULLS:
         raise InvalidRequest(f"nulls={nulls!r}: wanted 'refuse' or 'mask'.")
     selection, all_shards = _select(prepared, split, columns, allow_pii, nulls)
-    names = list(BACKENDS) if backend == "auto" else [_known(backend)]
+    names = list(BACKENDS) if backend == "auto" else [backend]
     considered = {name: _backend(name) for name in names}
     ladder = check_ladder(settings.auto, family, considered) if backend == "auto" else ()
     need = _need(selection)
@@ -149,12 +149,6 @@ def open_known(reference: str, settings: Settings, version: str | None = None) -
         if name not in known:
             raise unknown("dataset", name, known) from error
         raise
-
-
-def _known(name: str) -> str:
-    if name not in BACKENDS:
-        raise unknown("backend", name, [*BACKENDS, "auto"])
-    return name
 
 
 _backend = backend  # `backend` is also the name that users know for the argument

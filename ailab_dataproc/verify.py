@@ -36,6 +36,7 @@ def verify_version(prepared: Prepared, *, deep: bool = True) -> Iterator[Fault]:
     if checksum(folder, INDEX) != prepared.manifest.index_checksum:
         yield Fault(INDEX, "is not the index that the manifest was written with")
     known = set(_OURS)
+    present = folder.find()
     for kind in prepared.manifest.formats:
         for row in prepared.index(kind).select(["path", "bytes", "checksum"]).to_pylist():
             known.add(row["path"])
@@ -46,6 +47,6 @@ def verify_version(prepared: Prepared, *, deep: bool = True) -> Iterator[Fault]:
                 yield Fault(row["path"], f"has {size:,} bytes, the index says {row['bytes']:,}")
             elif deep and checksum(folder, row["path"]) != row["checksum"]:
                 yield Fault(row["path"], "has other bytes than were written")
-        for name in folder.find():
+        for name in present:
             if name.startswith(f"{kind}/") and name not in known:
                 yield Fault(name, "is foreign: the index doesn't know it")

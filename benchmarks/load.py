@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from machine import stamp
+from machine import write_results
 
 import ailab_dataproc as adp
 from ailab_dataproc.backends import BACKENDS
@@ -47,8 +47,7 @@ def main() -> None:
         source = f"synthetic:rows={asked.rows},seed=0"
         adp.prepare(LOG, data_dir=work, sources={"train": source}, formats=("parquet",))
         results = _rounds(work, asked.rounds)
-    asked.output.parent.mkdir(parents=True, exist_ok=True)
-    asked.output.write_text("".join(json.dumps(result | stamp()) + "\n" for result in results))
+    write_results(results, asked.output)
     print(f"{'case':12} {'backend':8} {'seconds':>8} {'Arrow MB':>9} {'peak MB':>8} {'factor':>7}")
     for one in results:
         sizes = f"{one['bytes'] / 1e6:9.0f} {one['peak'] / 1e6:8.0f}"

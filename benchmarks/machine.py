@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 
 def stamp() -> dict[str, object]:
     """What every line of a result file carries."""
     return {"date": datetime.now(UTC).date().isoformat(), "machine": machine()}
+
+
+def write_results(results: list[dict[str, Any]], output: Path) -> None:
+    """A JSON line a result, each with its stamp."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text("".join(json.dumps(result | stamp()) + "\n" for result in results))
 
 
 def machine() -> dict[str, object]:

@@ -27,7 +27,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
-from machine import stamp
+from machine import write_results
 
 import ailab_dataproc as adp
 from ailab_dataproc import catalog
@@ -57,7 +57,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-prepare-") as work:
         _make_sources(Path(work), asked.rows, asked.tfds_rows)
         results = _rounds(Path(work), asked.rounds)
-    _write(results, asked.output)
+    write_results(results, asked.output)
     _show(results)
 
 
@@ -254,11 +254,6 @@ WAYS: dict[str, Any] = {
     TFDS: None,
 }
 CASES = [(kind, way) for kind in ("log", "csv", "parquet") for way in WAYS if (kind, way) != ("log", TFDS)]
-
-
-def _write(results: list[dict[str, Any]], output: Path) -> None:
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text("".join(json.dumps(result | stamp()) + "\n" for result in results))
 
 
 def _show(results: list[dict[str, Any]]) -> None:

@@ -84,8 +84,6 @@ def _read(part: Part, schema: pa.Schema) -> pa.Table:
                 f"{part.folder.path(part.path)}: the shard has {file.metadata.num_rows:,} rows, "
                 f"the index says {part.rows:,}. Run verify."
             )
-        if not len(schema):
-            return pa.table({}).select([])
         groups, skip = _touched(file.metadata, part)
         table = file.read_row_groups(groups, columns=schema.names, use_threads=False)
     return table.slice(skip, part.take)

@@ -58,7 +58,7 @@ def _grouped(produced: Iterable[Any], source: Source) -> Iterator[Any]:
         raise InvalidData(
             f"{source.name}: read() returned {type(produced).__name__}, wanted an iterable. Use `yield` in it."
         )
-    if isinstance(produced, pa.Table | pa.RecordBatch) or hasattr(produced, "__dataframe__"):
+    if frame or isinstance(produced, pa.Table | pa.RecordBatch):
         yield produced
         return
     rows: list[dict[str, Any]] = []

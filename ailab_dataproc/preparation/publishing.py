@@ -21,7 +21,7 @@ from ailab_dataproc.preparation.options import Options
 from ailab_dataproc.preparation.tasks import Task
 from ailab_dataproc.preparation.write import FAILURES, RECEIPTS, Job, index_schema, read_receipt
 from ailab_dataproc.report import Report, peak_memory, versions
-from ailab_dataproc.storage import Folder, HashingFile, checksum
+from ailab_dataproc.storage import Folder, HashingFile
 from ailab_dataproc.urls import local_path
 
 _RECORDED = ("ailab_dataproc", "pyarrow", "numpy", "apache-beam", "tensorflow-datasets")
@@ -44,7 +44,7 @@ def publish(made: Made, tasks: Sequence[Task], sources: Mapping[str, Sequence[So
     stage = made.job.stage
     index = _number_shards(made.job, tasks)
     splits = _shard_rows(index, made.dataset)
-    _write_table(stage, INDEX, index)
+    index_checksum = _write_table(stage, INDEX, index)
     _write_table(stage, SOURCES, _source_table(sources))
     if "tfrecord" in made.options.formats:
         _write_tfds(made, index, splits)
@@ -56,7 +56,7 @@ def publish(made: Made, tasks: Sequence[Task], sources: Mapping[str, Sequence[So
     for name in stage.find():
         if ".tmp-" in name.rsplit("/", 1)[-1]:  # half a file of a run that was killed
             stage.remove_file(name)
-    manifest = _manifest(made, splits, report, checksum(stage, INDEX))
+    manifest = _manifest(made, splits, report, index_checksum)
     stage.write(MANIFEST, manifest.model_dump_json(indent=2).encode())
     stage.become(final, MANIFEST)
     return report
@@ -112,9 +112,12 @@ def _source_table(sources: Mapping[str, Sequence[Source]]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=pa.schema(columns))
 
 
-def _write_table(folder: Folder, name: str, table: pa.Table) -> None:
+def _write_table(folder: Folder, name: str, table: pa.Table) -> str:
+    """Write a table as Parquet; returns the file's checksum."""
     with folder.create(name) as file:
-        pq.write_table(table, pa.PythonFile(HashingFile(file), mode="w"), compression="zstd")
+        hashing = HashingFile(file)
+        pq.write_table(table, pa.PythonFile(hashing, mode="w"), compression="zstd")
+    return hashing.checksum
 
 
 def _write_tfds(made: Made, index: pa.Table, splits: Mapping[str, Sequence[int]]) -> None:
