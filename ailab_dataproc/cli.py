@@ -2,53 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem, get_completion_class
+from click.shell_completion import get_completion_class
 
 from ailab_dataproc import __version__
-from ailab_dataproc.errors import AilabError, DamagedData
+from ailab_dataproc.commands.options import (
+    data_dir_option,
+    json_option,
+    name_argument,
+    quiet_stdout,
+    selecting,
+    settings_of,
+    split_names,
+)
+from ailab_dataproc.errors import DamagedData
 from ailab_dataproc.program import Program
 
 if TYPE_CHECKING:
-    from ailab_dataproc.settings import Settings
+    pass
 
 PROGRAM = "ailab-dataproc"
 _VARIABLE = "_AILAB_DATAPROC_COMPLETE"
 _FAULTS = 1  # the exit code of verify
-
-
-def _complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from ailab_dataproc.describing import complete_names
-
-    try:
-        return [CompletionItem(name) for name in complete_names(incomplete, _settings(ctx.params.get("data_dir")))]
-    except AilabError:  # a shell in the middle of a word is no place for messages
-        return []
-
-
-_name = click.argument("name", shell_complete=_complete)
-_data_dir = click.option("--data-dir", metavar="DIR", help="Where prepared data lies, in place of the settings'.")
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for scripts.")
-
-
-def _selecting(default_split: str) -> Callable[[Any], Any]:
-    """The options that choose rows and columns."""
-
-    def wrap(command: Any) -> Any:
-        pii = click.option("--allow-pii", is_flag=True, help="Take columns with personal data too, if you may.")
-        columns = click.option("--columns", metavar="A,B", help="Only these columns, in this order.")
-        split = click.option("--split", default=default_split, show_default=True, help="Such as 'train[:10%]+test'.")
-        return split(columns(pii(command)))
-
-    return wrap
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -71,19 +52,19 @@ def cli(verbose: bool) -> None:
 
 
 @cli.command("list")
-@_data_dir
-@_json
+@data_dir_option
+@json_option
 def list_(data_dir: str | None, as_json: bool) -> None:
     """List the datasets that are defined or prepared.
 
     \b
     Example: ailab-dataproc list --json | jq -r '.[].name'
     """
-    with _quiet_stdout(as_json):
+    with quiet_stdout(as_json):
         from ailab_dataproc import tables
         from ailab_dataproc.describing import list_datasets
 
-        settings = _settings(data_dir)
+        settings = settings_of(data_dir)
         found = list_datasets(settings)
     if as_json:
         tables.print_json(found)
@@ -92,9 +73,9 @@ def list_(data_dir: str | None, as_json: bool) -> None:
 
 
 @cli.command()
-@_name
-@_data_dir
-@_json
+@name_argument
+@data_dir_option
+@json_option
 def describe(name: str, data_dir: str | None, as_json: bool) -> None:
     """Show columns, splits, versions and how to load a dataset.
 
@@ -103,22 +84,22 @@ def describe(name: str, data_dir: str | None, as_json: bool) -> None:
     \b
     Example: ailab-dataproc describe products/ad_log/impressions:1.0.0
     """
-    with _quiet_stdout(as_json):
+    with quiet_stdout(as_json):
         from ailab_dataproc import tables
         from ailab_dataproc.describing import describe as describe_
 
-        told = describe_(name, _settings(data_dir))
+        told = describe_(name, settings_of(data_dir))
     (tables.print_json if as_json else tables.dataset)(told)
 
 
 @cli.command()
-@_name
+@name_argument
 @click.option("--source", "sources", multiple=True, metavar="SPLIT=PATH", help="Read this instead; may be repeated.")
 @click.option("--runner", default="threads", show_default=True, help="threads, processes or inline.")
 @click.option("--workers", type=int, metavar="N", help="How many; by default one a core.")
 @click.option("--formats", default="parquet,tfrecord", show_default=True, help="'parquet' alone is faster.")
-@_data_dir
-@_json
+@data_dir_option
+@json_option
 def prepare(name: str, sources: tuple[str, ...], formats: str, as_json: bool, **options: Any) -> None:
     """Make a version of a dataset. Does nothing where it is there already.
 
@@ -127,12 +108,12 @@ def prepare(name: str, sources: tuple[str, ...], formats: str, as_json: bool, **
                --source train='raw/2021-01-*.csv.gz' --runner processes
     """
     given = _parse_sources(sources)
-    with _quiet_stdout(as_json):
+    with quiet_stdout(as_json):
         from ailab_dataproc import prepare as prepare_
         from ailab_dataproc import tables
 
         shown = sys.stderr.isatty() and not as_json
-        report = prepare_(name, sources=given, formats=_split_names(formats) or (), progress=shown, **options)
+        report = prepare_(name, sources=given, formats=split_names(formats) or (), progress=shown, **options)
     if as_json:
         tables.print_json(report.to_dict())
     else:
@@ -140,24 +121,24 @@ def prepare(name: str, sources: tuple[str, ...], formats: str, as_json: bool, **
 
 
 @cli.command()
-@_name
-@_selecting("all")
+@name_argument
+@selecting("all")
 @click.option("--backend", default="auto", show_default=True, help="Such as arrow, numpy, pandas or dask.")
 @click.option("--family", help="Narrow 'auto' to eager or lazy backends.")
 @click.option("--nulls", default="refuse", show_default=True, help="What NumPy does with nulls: refuse or mask.")
-@_data_dir
-@_json
+@data_dir_option
+@json_option
 def plan(name: str, columns: str | None, as_json: bool, **options: Any) -> None:
     """Tell which backend a load would take, and why not the others. Reads no rows.
 
     \b
     Example: ailab-dataproc plan products/ad_log/impressions --split 'train[:10%]' --columns user,price
     """
-    with _quiet_stdout(as_json):
+    with quiet_stdout(as_json):
         from ailab_dataproc import plan as plan_
         from ailab_dataproc import tables
 
-        made = plan_(name, columns=_split_names(columns), **options)
+        made = plan_(name, columns=split_names(columns), **options)
     if as_json:
         tables.print_json(made.to_dict())
     else:
@@ -165,23 +146,23 @@ def plan(name: str, columns: str | None, as_json: bool, **options: Any) -> None:
 
 
 @cli.command()
-@_name
-@_selecting("all")
+@name_argument
+@selecting("all")
 @click.option("-n", "count", type=click.IntRange(min=1), default=5, show_default=True, help="How many rows.")
-@_data_dir
-@_json
+@data_dir_option
+@json_option
 def head(name: str, columns: str | None, as_json: bool, **options: Any) -> None:
     """Show the first rows. Personal data stays hidden unless --allow-pii is given.
 
     \b
     Example: ailab-dataproc head products/ad_log/impressions --split test -n 3
     """
-    with _quiet_stdout(as_json):
+    with quiet_stdout(as_json):
         from ailab_dataproc import tables
         from ailab_dataproc.describing import first_rows
 
-        settings = _settings(options.pop("data_dir"))
-        found = first_rows(name, settings, columns=_split_names(columns), **options)
+        settings = settings_of(options.pop("data_dir"))
+        found = first_rows(name, settings, columns=split_names(columns), **options)
     if as_json:
         tables.print_json(dataclasses.asdict(found))
     else:
@@ -189,10 +170,10 @@ def head(name: str, columns: str | None, as_json: bool, **options: Any) -> None:
 
 
 @cli.command()
-@_name
+@name_argument
 @click.option("--quick", is_flag=True, help="Only presence and sizes; by default every byte is read.")
-@_data_dir
-@_json
+@data_dir_option
+@json_option
 @click.pass_context
 def verify(ctx: click.Context, name: str, quick: bool, data_dir: str | None, as_json: bool) -> None:
     """Compare a prepared version with its index. Exit code 1 where something is wrong.
@@ -204,7 +185,7 @@ def verify(ctx: click.Context, name: str, quick: bool, data_dir: str | None, as_
     from ailab_dataproc.loading import open_known
     from ailab_dataproc.verify import verify_version
 
-    prepared = open_known(name, _settings(data_dir))
+    prepared = open_known(name, settings_of(data_dir))
     faults = []
     try:
         for fault in verify_version(prepared, deep=not quick):
@@ -263,17 +244,6 @@ def main() -> None:
     cli(prog_name=PROGRAM, complete_var=_VARIABLE)
 
 
-def _settings(data_dir: str | None) -> Settings:
-    from ailab_dataproc.settings import load_settings
-
-    settings = load_settings()
-    return dataclasses.replace(settings, data_dir=data_dir) if data_dir else settings
-
-
-def _split_names(text: str | None) -> list[str] | None:
-    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
-
-
 def _parse_sources(texts: tuple[str, ...]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for text in texts:
@@ -282,10 +252,3 @@ def _parse_sources(texts: tuple[str, ...]) -> dict[str, list[str]]:
             raise click.BadParameter(f"{text!r} is no SPLIT=PATH, such as train=raw/*.csv.", param_hint="--source")
         found.setdefault(split, []).append(path)
     return found
-
-
-@contextlib.contextmanager
-def _quiet_stdout(as_json: bool) -> Iterator[None]:
-    """With --json, what a definition or a `read` prints goes to stderr."""
-    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        yield

@@ -27,6 +27,7 @@ LAYERS = (
     ("experiment",),
     ("site",),
     ("tables", "program"),
+    ("commands",),
     ("cli", "demo", "__main__"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
