@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ailab_dataproc.planning import Plan
     from ailab_dataproc.preparing import prepare
     from ailab_dataproc.report import Report
+    from ailab_dataproc.splitting import by_hash, by_value
 
 __version__ = "0.1.0"
 
@@ -19,6 +20,8 @@ _PUBLIC = {
     "Dataset": "dataset",
     "Source": "dataset",
     "column": "dataset",
+    "by_hash": "splitting",
+    "by_value": "splitting",
     "prepare": "preparing",
     "load": "loading",
     "plan": "loading",
@@ -27,7 +30,7 @@ _PUBLIC = {
     "Report": "report",
 }
 
-__all__ = ["Dataset", "Plan", "Report", "Source", "batches", "column", "load", "plan", "prepare"]
+__all__ = ["Dataset", "Plan", "Report", "Source", "batches", "by_hash", "by_value", "column", "load", "plan", "prepare"]
 
 
 def __getattr__(name: str) -> Any:

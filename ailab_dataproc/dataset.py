@@ -10,12 +10,14 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from ailab_dataproc import urls
-from ailab_dataproc.errors import InvalidDefinition
+from ailab_dataproc.errors import InvalidDefinition, unknown
+from ailab_dataproc.splitting import ByValue, Pooled
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(/[a-z0-9][a-z0-9_]*)*")
 _VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
 _SPLIT = re.compile(r"[a-z][a-z0-9_]*")
 _LONGEST = 200  # characters of a dataset's or column's name
+ORDERS = ("source", "shuffled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +29,12 @@ class Source:
     size: int = 0  # bytes as stored; 0 where the source is no file
     identity: str | None = None  # changes when the content does; None: the content is hashed
     options: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    part: tuple[int, int] | None = None  # the lines that begin in these bytes, or row groups of Parquet; None: all
 
     def open(self) -> BinaryIO:
-        """Open the source for reading, unpacked by its ending (.gz, .bz2, .xz, .zst)."""
-        return urls.open_url(self.url, dict(self.options), compression="infer")
+        """Open the source for reading, unpacked by its ending (.gz, .bz2, .xz, .zst); of a part, its lines."""
+        file = urls.open_url(self.url, dict(self.options), compression="infer")
+        return urls.lines_within(file, *self.part) if self.part else file
 
     @property
     def local_path(self) -> str | None:
@@ -39,8 +43,12 @@ class Source:
 
     @property
     def name(self) -> str:
-        """The last part of the URL, for messages."""
-        return self.url.rstrip("/").rsplit("/", 1)[-1] or self.url
+        """The last part of the URL, for messages; of a part, with where it begins."""
+        name = self.url.rstrip("/").rsplit("/", 1)[-1] or self.url
+        if not self.part or not self.part[0]:
+            return name
+        unit = "row group" if name.endswith((".parquet", ".pq")) else "byte"
+        return f"{name} (from {unit} {self.part[0]:,})"
 
 
 Read = Callable[[Source], Iterable[Any]]
@@ -55,11 +63,18 @@ class Dataset:
         name: lower-case path parts, such as ``products/product_a/clicks``.
         version: ``major.minor.patch``; raise it when rows or schema change.
         schema: the columns, made by `column` (a plain ``pa.field`` works too).
-        splits: for each split the paths, URLs or globs of its sources.
+        splits: for each split the paths, URLs or globs of its sources; or `by_hash` or `by_value`, which share out the
+            rows of one pool of sources.
         read: turns one source into Arrow tables or record batches, pandas frames, or dicts (one a row).
             It runs in workers, once for each source. By default CSV, JSON Lines and Parquet are read by their ending.
         sources: finds the sources of a split for what is no file: called with the split's name and each of its
             strings.
+        by_line: whether `read` takes each line by itself, so that a huge text file may be cut at line ends and
+            read by several workers. The default readers cut what they can.
+        order: ``"source"`` keeps the rows in the order of the sources (sorted by URL), ``"shuffled"`` mixes all rows of
+            a split; the same order on any runner.
+        seed: of the shuffle.
+        key: the columns whose values name a row; two rows with the same stop the preparation.
         owner: the person or team to ask.
         description: what one row is, and where it comes from.
         citation: how to cite it.
@@ -75,9 +90,13 @@ class Dataset:
     name: str
     version: str
     schema: pa.Schema
-    splits: Mapping[str, str | Sequence[str]]
+    splits: Mapping[str, str | Sequence[str]] | Pooled
     read: Read | None = None
     sources: FindSources | None = None
+    by_line: bool = False
+    order: str = "source"
+    seed: int = 0
+    key: str | Sequence[str] = ()
     owner: str = ""
     description: str = ""
     citation: str = ""
@@ -98,7 +117,10 @@ class Dataset:
                     f"{self.name}: {split!r} can't be a split's name; wanted lower-case letters, digits and _, "
                     "and not 'all'."
                 )
-        object.__setattr__(self, "splits", {k: _strings(v) for k, v in self.splits.items()})
+        if not isinstance(self.splits, Pooled):
+            object.__setattr__(self, "splits", {k: _strings(v) for k, v in self.splits.items()})
+        object.__setattr__(self, "key", _strings(self.key))
+        _check_arrangement(self)
         object.__setattr__(self, "release_notes", dict(self.release_notes))
         object.__setattr__(self, "description", (self.description or "").strip())
 
@@ -196,6 +218,32 @@ def check_version(version: str, where: str) -> None:
     """Raise `InvalidDefinition` for what isn't ``major.minor.patch``."""
     if not isinstance(version, str) or not _VERSION.fullmatch(version):
         raise InvalidDefinition(f"{where}: version {version!r} isn't major.minor.patch, such as '1.0.0'.")
+
+
+def _check_arrangement(dataset: Dataset) -> None:
+    """Order, key and shared-out splits: do they go with the schema?"""
+    name, schema, splits = dataset.name, dataset.schema, dataset.splits
+    if dataset.order not in ORDERS:
+        raise InvalidDefinition(str(unknown("order", str(dataset.order), ORDERS, where=name)))
+    for one in (*dataset.key, *(splits.columns if isinstance(splits, Pooled) else ())):
+        if one not in schema.names:
+            raise InvalidDefinition(str(unknown("column", str(one), schema.names, where=name)))
+    by = splits.columns if isinstance(splits, Pooled) and not isinstance(splits, ByValue) else ()
+    for one in (*dataset.key, *by):
+        if not _names_rows(schema.field(one).type):
+            raise InvalidDefinition(
+                f"{name}: column {one!r} is {schema.field(one).type}, which can't be a key; wanted an integer, a "
+                "string, bytes, a date, a time, a decimal or a boolean."
+            )
+    for one in dataset.key:
+        if schema.field(one).nullable:
+            raise InvalidDefinition(f"{name}: key column {one!r} is nullable. A key has a value in each row.")
+
+
+def _names_rows(type_: pa.DataType) -> bool:
+    t = pa.types
+    plain = type_.value_type if t.is_dictionary(type_) else type_
+    return not (t.is_floating(plain) or t.is_nested(plain) or t.is_null(plain))
 
 
 def _check_schema(name: str, schema: pa.Schema) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import fnmatch
 import glob
 import importlib.util
+import io
 import os
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from ailab_dataproc.errors import StorageFailed
 from ailab_dataproc.storage import explained, filesystem, is_local
+
+_BLOCK = 1 << 16  # bytes searched at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +49,55 @@ def expand(pattern: str, options: dict[str, Any] | None = None) -> list[Stat]:
 def open_url(url: str, options: dict[str, Any] | None = None, compression: str | None = None) -> BinaryIO:
     """Open any path or URL for reading; ``compression="infer"`` unpacks by the name's ending."""
     import fsspec
+    from fsspec.compression import compr
+    from fsspec.utils import infer_compression
 
+    path = local_path(url)
     with explained(url, "read"):
-        local = is_local(url) or url.startswith(("package://", "file://"))
-        opened = fsspec.open(
-            _resolve(url) if local else url, "rb", compression=compression, **({} if local else options or {})
-        )
-        return opened.open()
+        if path is None:
+            return fsspec.open(url, "rb", compression=compression, **(options or {})).open()
+        file = open(path, "rb")  # noqa: SIM115 - the caller's; fsspec's closes itself under `for line in source.open()`
+        packed = infer_compression(path) if compression == "infer" else None
+        return compr[packed](file, mode="rb") if packed else file
+
+
+class _Within(io.RawIOBase):
+    """The bytes of a file up to an end."""
+
+    def __init__(self, file: BinaryIO, stop: int) -> None:
+        self._file = file
+        self._stop = stop
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(min(len(buffer), self._stop - self._file.tell()))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def lines_within(file: BinaryIO, start: int, stop: int) -> BinaryIO:
+    """The lines of a file that begin at the bytes from `start` up to `stop`; the file is closed with the result."""
+    bounds = [line_start(file, place) for place in (start, stop)]
+    file.seek(bounds[0])
+    return cast(BinaryIO, io.BufferedReader(_Within(file, bounds[1]), 1 << 20))
+
+
+def line_start(file: BinaryIO, place: int) -> int:
+    """The first byte at or after a place at which a line begins; the end where there is none."""
+    if place == 0:
+        return 0
+    file.seek(place - 1)
+    while block := file.read(_BLOCK):
+        found = block.find(b"\n")
+        if found >= 0:
+            return file.tell() - len(block) + found + 1
+    return file.tell()
 
 
 def local_path(url: str) -> str | None:

@@ -16,6 +16,7 @@ from ailab_dataproc import storage
 from ailab_dataproc.dataset import Dataset, Source, is_pii, shape
 from ailab_dataproc.errors import InvalidDefinition, StorageFailed
 from ailab_dataproc.preparation.tasks import Layout
+from ailab_dataproc.splitting import Pooled
 
 _DOCUMENTATION = frozenset({"owner", "description", "citation", "license", "homepage", "release_notes"})
 
@@ -39,12 +40,17 @@ def fingerprint_parts(
     """
     columns = [(one.name, str(one.type), one.nullable, shape(one), is_pii(one)) for one in dataset.schema]
     members = {split: [(source.identity, source.size) for source in found] for split, found in sources.items()}
-    return {
+    parts = {
         "schema": _hash(columns),
         "code": _hash(_code(dataset)),
         "sources": _hash(members),
         "layout": _hash([asdict(layout), sorted(formats)]),
     }
+    rule = dataset.splits if isinstance(dataset.splits, Pooled) else None
+    if rule or dataset.order != "source":
+        shuffle = [dataset.order, dataset.seed] if dataset.order != "source" else None
+        parts["arrangement"] = _hash([shuffle, rule and repr(replace(rule, sources=()))])
+    return parts
 
 
 def fingerprint(parts: Mapping[str, str]) -> str:
@@ -102,7 +108,7 @@ class _WithoutDocumentation(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """Drop documentation, and what the fingerprint has otherwise, from ``Dataset(…)``."""
         if isinstance(node.func, ast.Name | ast.Attribute) and _name(node.func) == "Dataset":
-            dropped = _DOCUMENTATION | {"version", "schema", "splits"}
+            dropped = _DOCUMENTATION | {"version", "schema", "splits", "order", "seed", "key"}
             node.keywords = [keyword for keyword in node.keywords if keyword.arg not in dropped]
         if isinstance(node.func, ast.Name | ast.Attribute) and _name(node.func) == "column":
             node.args = node.args[:2]  # without the meaning

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ailab_dataproc import schema as contract
 from ailab_dataproc.dataset import Dataset
 from ailab_dataproc.definition import module_text
-from ailab_dataproc.errors import InvalidRequest, StorageFailed, VersionConflict, require, unknown
+from ailab_dataproc.errors import InvalidRequest, VersionConflict, require, unknown
 from ailab_dataproc.manifest import MANIFEST, Manifest, read_manifest
 from ailab_dataproc.preparation import runners
+from ailab_dataproc.preparation.assign import check_values
 from ailab_dataproc.preparation.fingerprint import fingerprint, fingerprint_parts, identify
+from ailab_dataproc.preparation.job import Job
 from ailab_dataproc.preparation.options import FORMATS, Options
-from ailab_dataproc.preparation.progress import watched
 from ailab_dataproc.preparation.publishing import Made, publish
-from ailab_dataproc.preparation.tasks import Task, find_sources, make_tasks
-from ailab_dataproc.preparation.write import FAILURES, RECEIPTS, Job, raise_failure
+from ailab_dataproc.preparation.ranges import divide_all
+from ailab_dataproc.preparation.steps import Steps, make_shards
+from ailab_dataproc.preparation.tasks import find_sources, make_tasks
 from ailab_dataproc.report import Report
+from ailab_dataproc.splitting import Pooled
 from ailab_dataproc.storage import Folder
 
 
@@ -43,6 +45,8 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
             f"{data_dir.url}: data is prepared in a folder only, so far. Prepare there and copy it up."
         )
     _check_formats(dataset, options.formats)
+    if isinstance(dataset.splits, Pooled):
+        check_values(dataset.splits, dataset.schema, dataset.name)
     sources = identify(find_sources(dataset, options.sources, dict(options.storage_options or {})))
     parts = fingerprint_parts(dataset, sources, options.layout, options.formats)
     final = data_dir / dataset.name / dataset.version
@@ -50,9 +54,10 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
         return _reused(final, read_manifest(final), parts)
     require("apache_beam", "beam")
     job = _job(dataset, _stage(data_dir, dataset, parts), options)
-    tasks = make_tasks(sources, options.layout)
-    _run(job, tasks, options, workers)
-    return publish(Made(dataset, job, parts, options, workers, started), tasks, sources, final)
+    tasks = make_tasks(divide_all(dataset, sources, options.layout), options.layout)
+    steps = Steps(job, options, workers)
+    receipts = make_shards(steps, tasks, tuple(dataset.splits))
+    return publish(Made(dataset, job, parts, options, workers, started, steps.seconds), receipts, sources, final)
 
 
 def _check_formats(dataset: Dataset, formats: Sequence[str]) -> None:
@@ -71,7 +76,7 @@ def _check_formats(dataset: Dataset, formats: Sequence[str]) -> None:
 
 
 def _reused(final: Folder, manifest: Manifest, parts: Mapping[str, str]) -> Report:
-    differing = [part for part, value in parts.items() if manifest.parts.get(part) != value]
+    differing = [part for part in {**parts, **manifest.parts} if manifest.parts.get(part) != parts.get(part)]
     if differing:
         raise VersionConflict(
             f"{manifest.name}:{manifest.version} was prepared before from another definition: its "
@@ -103,6 +108,10 @@ def _job(dataset: Dataset, stage: Folder, options: Options) -> Job:
         formats=options.formats,
         layout=options.layout,
         allow_empty=dataset.allow_empty,
+        rule=dataset.splits if isinstance(dataset.splits, Pooled) else None,
+        shuffled=dataset.order == "shuffled",
+        seed=dataset.seed,
+        key=tuple(dataset.key),
     )
 
 
@@ -114,23 +123,3 @@ def _pickled(function: Any) -> bytes | None:
     import cloudpickle
 
     return cloudpickle.dumps(function)
-
-
-def _run(job: Job, tasks: Sequence[Task], options: Options, workers: int) -> None:
-    (job.stage / FAILURES).remove()
-    job.stage.write("README.txt", b"An unfinished preparation. Preparing the version again goes on from here.\n")
-    with _cleared_on_error(job), watched(job.stage / RECEIPTS, len(tasks), job.dataset, shown=options.progress):
-        runners.run(job, tasks, options.runner, workers)
-        raise_failure(job)
-
-
-@contextmanager
-def _cleared_on_error(job: Job) -> Iterator[None]:
-    """Leave nothing behind where the data or the code must change; keep whole shards for a repetition elsewhere."""
-    try:
-        yield
-    except StorageFailed:
-        raise
-    except Exception:
-        job.stage.remove()
-        raise

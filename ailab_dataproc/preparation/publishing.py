@@ -12,14 +12,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ailab_dataproc import schema as contract
 from ailab_dataproc.dataset import Dataset, Source, describe_columns
-from ailab_dataproc.errors import StorageFailed
 from ailab_dataproc.manifest import INDEX, MANIFEST, SOURCES, Manifest
+from ailab_dataproc.preparation.exchange import SPILLS
 from ailab_dataproc.preparation.fingerprint import fingerprint
+from ailab_dataproc.preparation.job import FAILURES, Job
+from ailab_dataproc.preparation.keys import KEYS
 from ailab_dataproc.preparation.options import Options
-from ailab_dataproc.preparation.tasks import Task
-from ailab_dataproc.preparation.write import FAILURES, RECEIPTS, Job, index_schema, read_receipt
+from ailab_dataproc.preparation.shards import index_schema
+from ailab_dataproc.preparation.write import RECEIPTS
 from ailab_dataproc.report import Report, peak_memory, versions
 from ailab_dataproc.storage import Folder, HashingFile
 from ailab_dataproc.urls import local_path
@@ -37,19 +38,20 @@ class Made:
     options: Options
     workers: int
     started: float  # seconds of the performance counter
+    seconds: Mapping[str, float]  # by step
 
 
-def publish(made: Made, tasks: Sequence[Task], sources: Mapping[str, Sequence[Source]], final: Folder) -> Report:
+def publish(made: Made, receipts: Sequence[pa.Table], sources: Mapping[str, Sequence[Source]], final: Folder) -> Report:
     """Number the shards, write index, TFDS metadata and manifest, and make the version visible at once."""
     stage = made.job.stage
-    index = _number_shards(made.job, tasks)
+    index = _number_shards(made.job, receipts)
     splits = _shard_rows(index, made.dataset)
     index_checksum = _write_table(stage, INDEX, index)
     _write_table(stage, SOURCES, _source_table(sources))
     if "tfrecord" in made.options.formats:
         _write_tfds(made, index, splits)
     report = _report(made, index, splits, final)
-    for leftover in (RECEIPTS, FAILURES):
+    for leftover in (RECEIPTS, FAILURES, SPILLS, KEYS):
         (stage / leftover).remove()
     for leftover in ("README.txt", "workers.log"):
         stage.remove_file(leftover)
@@ -62,13 +64,8 @@ def publish(made: Made, tasks: Sequence[Task], sources: Mapping[str, Sequence[So
     return report
 
 
-def _number_shards(job: Job, tasks: Sequence[Task]) -> pa.Table:
-    """Give the shards of all tasks their numbers and final names; returns the index."""
-    schema = contract.decode(job.arrow_schema, job.dataset)
-    receipts = [read_receipt(job, task) for task in tasks]
-    missing = [task.label for task, receipt in zip(tasks, receipts, strict=True) if receipt is None]
-    if missing:
-        raise StorageFailed(f"{job.stage.url}: the runner ended without {', '.join(missing[:3])}. Prepare it again.")
+def _number_shards(job: Job, receipts: Sequence[pa.Table]) -> pa.Table:
+    """Give the shards of all receipts their numbers and final names; returns the index."""
     found = pa.concat_tables(receipts)
     rows = found.drop_columns("columns").to_pylist()  # whose bounds may be times that Python can't hold
     base = job.dataset.rsplit("/", 1)[-1]
@@ -84,7 +81,7 @@ def _number_shards(job: Job, tasks: Sequence[Task]) -> pa.Table:
         job.stage.rename(row["path"], f"{kind}/{name}")
         row["path"] = f"{kind}/{name}"
     order = sorted(range(len(rows)), key=lambda i: (rows[i]["format"], rows[i]["split"], rows[i]["shard"]))
-    plain = pa.Table.from_pylist(rows, schema=pa.schema(list(index_schema(schema))[:-1]))
+    plain = pa.Table.from_pylist(rows, schema=pa.schema(list(index_schema(job.schema))[:-1]))
     return plain.append_column("columns", found["columns"]).take(order).combine_chunks()
 
 
@@ -176,7 +173,7 @@ def _manifest(made: Made, splits: dict[str, list[int]], report: Report, index_ch
         provenance={
             "versions": report.versions,
             "runner": report.runner,
-            "seconds": round(report.seconds, 3),
+            "seconds": {"all": round(report.seconds, 3)} | {k: round(v, 3) for k, v in made.seconds.items()},
             "peak_memory": report.peak_memory,
             "git_commit": _git_commit(dataset),
         },

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import lzma
 import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import BinaryIO, cast
 
 import pyarrow as pa
@@ -17,6 +20,7 @@ import pyarrow.types as t
 
 from ailab_dataproc.dataset import Read, Source, is_pii
 from ailab_dataproc.errors import AilabError, InvalidData, InvalidDefinition
+from ailab_dataproc.urls import line_start
 
 _BLOCK = 8 << 20  # bytes of text parsed at a time
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
@@ -26,9 +30,11 @@ def reader(schema: pa.Schema) -> Read:
     """A `read` for sources whose ending says their format (.csv, .tsv, .jsonl, .ndjson, .parquet; also compressed)."""
 
     def read(source: Source) -> Iterator[pa.RecordBatch]:
-        name = source.name.lower()
+        name = replace(source, part=None).name.lower()
         for ending in _COMPRESSED:
             name = name.removesuffix(ending)
+        if _no_lines(source, name):
+            return iter(())
         if name.endswith((".csv", ".tsv")):
             return read_csv(source, schema, delimiter="\t" if name.endswith(".tsv") else ",")
         if name.endswith((".jsonl", ".ndjson")):
@@ -51,7 +57,9 @@ def read_csv(source: Source, schema: pa.Schema, *, delimiter: str = ",") -> Iter
             UTF-8.
     """
     options = {
-        "read_options": pa.csv.ReadOptions(block_size=_BLOCK, use_threads=False),
+        "read_options": pa.csv.ReadOptions(
+            block_size=_BLOCK, use_threads=False, column_names=_names(source, delimiter)
+        ),
         "parse_options": pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
         "convert_options": pa.csv.ConvertOptions(
             column_types={field.name: _parsed(field.type) for field in schema},
@@ -65,7 +73,7 @@ def read_csv(source: Source, schema: pa.Schema, *, delimiter: str = ",") -> Iter
             for batch in pa.csv.open_csv(file, **options):
                 yield _empty_strings(batch, schema)
     except pa.ArrowInvalid as error:
-        raise _located(source, schema, str(error)) from error
+        raise _located(source, schema, str(error), delimiter) from error
 
 
 def read_jsonl(source: Source, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -98,8 +106,10 @@ def read_parquet(source: Source) -> Iterator[pa.RecordBatch]:
         InvalidData: the file isn't Parquet, or is cut off.
     """
     try:
-        with _whole(source), _opened(source) as file:
-            yield from pq.ParquetFile(file).iter_batches(65_536, use_threads=False)
+        with _whole(source), _opened(replace(source, part=None)) as file:
+            parquet = pq.ParquetFile(file)
+            groups = range(*source.part) if source.part else range(parquet.num_row_groups)
+            yield from parquet.iter_batches(65_536, row_groups=list(groups), use_threads=False)
     except pa.ArrowInvalid as error:
         raise InvalidData(f"{source.name}: can't be read as Parquet ({error}). Get the file again.") from error
 
@@ -109,7 +119,26 @@ def _opened(source: Source) -> BinaryIO:
     path = source.local_path
     if path is None or path.endswith(_COMPRESSED):
         return source.open()
-    return cast(BinaryIO, pa.memory_map(path))
+    if source.part is None:
+        return cast(BinaryIO, pa.memory_map(path))
+    with open(path, "rb") as plain:
+        start, stop = (line_start(plain, place) for place in source.part)
+    with pa.memory_map(path) as mapped:
+        mapped.seek(start)
+        return cast(BinaryIO, pa.BufferReader(mapped.read_buffer(stop - start)))
+
+
+def _no_lines(source: Source, name: str) -> bool:
+    """Whether no line begins in a part of a text file: the one before it was longer than a part."""
+    if source.part is None or name.endswith((".parquet", ".pq")):
+        return False
+    with source.open() as file:
+        return not file.read(1)
+
+
+def _names(source: Source, delimiter: str) -> list[str] | None:
+    """The header of a CSV file's part that begins below it; None where the part has it."""
+    return _header(source, delimiter) if source.part and source.part[0] else None
 
 
 @contextmanager
@@ -137,8 +166,9 @@ def _parsed(type_: pa.DataType) -> pa.DataType:
     return type_.value_type if t.is_dictionary(type_) else type_
 
 
-def _located(source: Source, schema: pa.Schema, message: str) -> InvalidData:
-    """Turn Arrow's CSV message into ours: it counts lines from the header, and columns from 0."""
+def _located(source: Source, schema: pa.Schema, message: str, delimiter: str) -> InvalidData:
+    """Turn Arrow's CSV message into ours: it counts lines from the header, if there is one, and columns from 0."""
+    header = 0 if source.part and source.part[0] else 1
     column = re.search(r"In CSV column #(\d+)(?:: )?(?:Row #(\d+): )?", message)
     value = re.search(r"CSV conversion error to (\S+): invalid value '(.*)'", message, re.DOTALL)
     if not column or not value:
@@ -146,21 +176,18 @@ def _located(source: Source, schema: pa.Schema, message: str) -> InvalidData:
             message = re.sub(r"(got \d+): .*", r"\1 (the line is not shown: PII)", message, flags=re.DOTALL)
         if "invalid UTF8" in message:
             message = f"{message.strip()} data that isn't UTF-8"
-        message = re.sub(r"Row #(\d+)", lambda found: f"row {int(found[1]) - 1}", message)
+        message = re.sub(r"Row #(\d+)", lambda found: f"row {int(found[1]) - header}", message)
         return InvalidData(f"{source.name}: {message.strip().rstrip('.')}. Mend the source, or read it with read=.")
-    name = _column_name(source, int(column[1]))
+    number = int(column[1])
+    name = dict(enumerate(_header(source, delimiter))).get(number, f"column {number + 1}")
     pii = name in schema.names and is_pii(schema.field(name))
     shown = "<not shown: PII>" if pii else repr(value[2])
-    row = f"row {int(column[2]) - 1} of " if column[2] else ""
+    row = f"row {int(column[2]) - header} of " if column[2] else ""
     return InvalidData(
         f"{row}{source.name} has {name}={shown}, want {value[1]}. Mend the source, or read it with read=."
     )
 
 
-def _column_name(source: Source, number: int) -> str:
-    import csv
-    import io
-
-    with source.open() as file:
-        header = next(csv.reader(io.TextIOWrapper(file, encoding="utf-8", errors="replace")), [])
-    return header[number] if number < len(header) else f"column {number + 1}"
+def _header(source: Source, delimiter: str) -> list[str]:
+    with replace(source, part=None).open() as file:
+        return next(csv.reader(io.TextIOWrapper(file, "utf-8-sig", "replace"), delimiter=delimiter), [])

@@ -6,14 +6,15 @@ import functools
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pyarrow as pa
 
 from ailab_dataproc.errors import InvalidRequest, require, unknown
-from ailab_dataproc.preparation.tasks import Task
-from ailab_dataproc.preparation.write import Job, run_task
+from ailab_dataproc.preparation.job import Labelled
+from ailab_dataproc.storage import Folder
 
 # Beam's name for the way its FnApiRunner works.
 RUNNERS = {"inline": "in_memory", "threads": "multi_threading", "processes": "multi_processing"}
@@ -37,8 +38,16 @@ def check_runner(runner: str, workers: int | None) -> int:
     return workers or len(os.sched_getaffinity(0))
 
 
-def run(job: Job, tasks: Sequence[Task], runner: str, workers: int) -> None:
-    """Run all tasks on Beam's FnApiRunner and wait for them."""
+def run(function: Callable[[Any], str], items: Sequence[Labelled], stage: Folder, runner: str, workers: int) -> None:
+    """Call a function for each item on Beam's FnApiRunner, and wait.
+
+    Args:
+        function: can be pickled, and raises nothing on purpose.
+        items: each with a label of its own.
+        stage: where what workers say is kept.
+        runner: one of `RUNNERS`.
+        workers: how many.
+    """
     require("apache_beam", "beam")
     with _quiet():
         import apache_beam as beam
@@ -48,19 +57,19 @@ def run(job: Job, tasks: Sequence[Task], runner: str, workers: int) -> None:
     # Named outright: Beam's default runner first tries to download a Go binary.
     options = PipelineOptions([f"--direct_running_mode={RUNNERS[runner]}", f"--direct_num_workers={workers}"])
     engine = beam.Pipeline(runner=FnApiRunner(), options=options)
-    with _quiet(), _kept_memory(), _workers_log(job, runner), engine as pipeline:
+    with _quiet(), _kept_memory(), _workers_log(stage, runner), engine as pipeline:
         _ = (
             pipeline
-            | "Tasks" >> beam.Create([(task.label, task) for task in tasks], reshuffle=False)
+            | "Items" >> beam.Create([(item.label, item) for item in items], reshuffle=False)
             # One key a task: spreads them as Reshuffle does, at half the start-up (FnApiRunner, 2 cores: 0.1 s).
             | "Spread" >> beam.GroupByKey()
-            | "Write" >> beam.Map(functools.partial(_run_group, job))
+            | "Work" >> beam.Map(functools.partial(_call_group, function))
         )
 
 
-def _run_group(job: Job, group: tuple[str, Iterable[Task]]) -> str:
-    for task in group[1]:
-        run_task(job, task)
+def _call_group(function: Callable[[Any], str], group: tuple[str, Iterable[Any]]) -> str:
+    for item in group[1]:
+        function(item)
     return group[0]
 
 
@@ -90,14 +99,14 @@ def _kept_memory() -> Iterator[None]:
 
 
 @contextmanager
-def _workers_log(job: Job, runner: str) -> Iterator[None]:
+def _workers_log(stage: Folder, runner: str) -> Iterator[None]:
     """Beam's worker processes narrate on the standard error that they inherit: send it to a file in the stage."""
     if runner != "processes":
         yield
         return
     sys.stderr.flush()
     kept = os.dup(2)
-    with open(job.stage.path("workers.log"), "wb") as log:
+    with open(stage.path("workers.log"), "wb") as log:
         os.dup2(log.fileno(), 2)
         try:
             yield

@@ -10,6 +10,9 @@ from typing import Any
 from ailab_dataproc import urls
 from ailab_dataproc.dataset import Dataset, Source
 from ailab_dataproc.errors import InvalidData, InvalidRequest, StorageFailed, unknown
+from ailab_dataproc.splitting import Pooled
+
+POOL = "all"  # stands for the split of sources whose rows are shared out; no split can have this name
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +54,12 @@ def find_sources(
         InvalidData: a source is empty, or named twice.
         InvalidRequest: a split has no sources, neither in the definition nor in `given`.
     """
+    wanted = {POOL: dataset.splits.sources} if isinstance(dataset.splits, Pooled) else dataset.splits
     for split in given or {}:
-        if split not in dataset.splits:
-            raise unknown("split", split, dataset.splits, where=dataset.name)
+        if split not in wanted:
+            raise unknown("split", split, wanted, where=dataset.name)
     found = {}
-    for split, patterns in dataset.splits.items():
+    for split, patterns in wanted.items():
         asked = tuple((given or {}).get(split, patterns))
         if not asked:
             raise InvalidRequest(f"{dataset.name}: split {split!r} has no sources. Give them: --source {split}=PATH")

@@ -1,0 +1,86 @@
+"""The rows of a task's sources, conformed, batch by batch; what an author's `read` raises is told with its source."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import pyarrow as pa
+
+from ailab_dataproc.dataset import Read, Source, is_pii
+from ailab_dataproc.definition import run_text
+from ailab_dataproc.errors import AilabError, InvalidData, SourceFailed
+from ailab_dataproc.preparation.conform import conform
+from ailab_dataproc.preparation.job import Job
+from ailab_dataproc.preparation.parquet import stored
+from ailab_dataproc.preparation.readers import reader
+from ailab_dataproc.preparation.tasks import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A batch, and where it stands."""
+
+    batch: pa.RecordBatch  # dictionaries by their values
+    source: int  # its number within the task
+    first: int  # rows of the source before the batch
+
+
+def read_rows(job: Job, task: Task) -> Iterator[Rows]:
+    """Read the sources of a task one after the other.
+
+    Raises:
+        InvalidData: a source that doesn't fit the schema, or holds no rows.
+        SourceFailed: `read` raised.
+    """
+    schema = job.schema
+    read = _unpickled(job.module, job.read) if job.read else reader(schema)
+    for number, source in enumerate(task.sources):
+        rows = 0
+        try:
+            for batch in map(decoded, conform(read(source), schema, source)):  # batches may differ in dictionaries
+                yield Rows(batch, number, rows)
+                rows += batch.num_rows
+        except AilabError:
+            raise
+        except Exception as error:
+            told = "message not shown: PII" if any(map(is_pii, schema)) else error
+            raise SourceFailed(
+                f"{source.url}: read() raised {type(error).__name__}: {told} ({_line(error)}). "
+                "Mend the source or the definition; --verbose shows the traceback."
+            ) from error
+        if not rows and not job.allow_empty and source.part is None:
+            raise InvalidData(
+                f"{source.url}: the source holds no rows. Remove it, or set allow_empty=True in the definition."
+            )
+
+
+def read_row(job: Job, source: Source, row: int) -> pa.RecordBatch:
+    """One row of a source, read again."""
+    for rows in read_rows(job, Task(source.split, 0, (source,))):
+        if row < rows.first + rows.batch.num_rows:
+            return rows.batch.slice(row - rows.first, 1)
+    raise SourceFailed(f"{source.url}: read() gave {row + 1:,} rows at first, and fewer when it was called again.")
+
+
+def decoded(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Dictionaries by their values, as the files hold them."""
+    if not any(pa.types.is_dictionary(one.type) for one in batch.schema):
+        return batch
+    return batch.cast(stored(batch.schema))
+
+
+@lru_cache(maxsize=4)
+def _unpickled(module: tuple[str, str, str] | None, read: bytes) -> Read:
+    if module:
+        run_text(*module)
+    return pickle.loads(read)  # noqa: S301 - the author's own function
+
+
+def _line(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "ailab_dataproc/preparation" not in frame.filename] or frames
+    return f"{own[-1].filename.rsplit('/', 1)[-1]}, line {own[-1].lineno}" if own else "no line known"

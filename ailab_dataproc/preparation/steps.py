@@ -1,0 +1,116 @@
+"""The steps of a preparation: which function runs over which items, what of it is there already, how long it took."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+
+from ailab_dataproc.errors import StorageFailed
+from ailab_dataproc.preparation import runners
+from ailab_dataproc.preparation.exchange import SPILLS, make_buckets, merge_bucket, spill_task
+from ailab_dataproc.preparation.job import FAILURES, Job, Labelled, guarded, raise_failure
+from ailab_dataproc.preparation.keys import KEYS, compare_bucket, make_key_buckets, raise_duplicates
+from ailab_dataproc.preparation.options import Options
+from ailab_dataproc.preparation.progress import watched
+from ailab_dataproc.preparation.runs import collect
+from ailab_dataproc.preparation.tasks import Task
+from ailab_dataproc.preparation.write import RECEIPTS, read_receipt, write_task
+
+
+class Steps:
+    """Runs steps one after the other on one engine."""
+
+    def __init__(self, job: Job, options: Options, workers: int) -> None:
+        self.job = job
+        self.seconds: dict[str, float] = {}
+        self._options = options
+        self._workers = workers
+
+    def run(self, name: str, step: Callable[[Job, Any], None], items: Sequence[Labelled]) -> None:
+        """Do a step for each item; the first failure is raised."""
+        started = time.perf_counter()
+        function = functools.partial(guarded, self.job, step=step)
+        runners.run(function, items, self.job.stage, self._options.runner, self._workers)
+        raise_failure(self.job)
+        self.seconds[name] = time.perf_counter() - started
+
+    def run_missing(
+        self, name: str, step: Callable[[Job, Any], None], items: Sequence[Labelled], receipts: Sequence[str]
+    ) -> list[list[pa.Table]]:
+        """Do a step for each item that hasn't left all of its receipts yet.
+
+        Args:
+            name: of the step.
+            step: what to do.
+            items: for what.
+            receipts: patterns of the receipts' names, with the label as ``{}``.
+
+        Returns:
+            For each pattern the receipts of all items, in order.
+
+        Raises:
+            StorageFailed: a receipt is missing afterwards: the engine has lost an item, or sees another folder.
+        """
+        missing = [item for item in items if None in self._found(item, receipts)]
+        counted = receipts[0].split("/")[0]
+        if missing:
+            with watched(self.job.stage / counted, len(items), self.job.dataset, shown=self._options.progress):
+                self.run(name, step, missing)
+        found = [self._found(item, receipts) for item in items]
+        lost = [item.label for item, tables in zip(items, found, strict=True) if None in tables]
+        if lost:
+            raise StorageFailed(
+                f"{self.job.stage.url}: the runner ended without {', '.join(lost[:3])}. "
+                "Do its workers see this folder? Prepare it again; what is whole is kept."
+            )
+        return [[tables[number] for tables in found] for number in range(len(receipts))]
+
+    def _found(self, item: Labelled, receipts: Sequence[str]) -> list[pa.Table | None]:
+        return [read_receipt(self.job, name.format(item.label)) for name in receipts]
+
+
+def make_shards(steps: Steps, tasks: Sequence[Task], splits: Sequence[str]) -> list[pa.Table]:
+    """Turn tasks into shards, by way of sorted runs where rows are shuffled; what is whole from before is kept.
+
+    Returns:
+        The receipts of all shards, in their order.
+    """
+    job = steps.job
+    (job.stage / FAILURES).remove()
+    job.stage.write("README.txt", b"An unfinished preparation. Preparing the version again goes on from here.\n")
+    with _cleared_on_error(job):
+        first = f"{SPILLS}/{{}}.receipt" if job.shuffled else f"{RECEIPTS}/{{}}.arrow"
+        wanted = [first, f"{KEYS}/{{}}.receipt"] if job.key else [first]
+        step = spill_task if job.shuffled else write_task
+        found = steps.run_missing("read" if job.shuffled else "write", step, tasks, wanted)
+        if job.key:
+            _compare_keys(steps, tasks, found[1])
+        if not job.shuffled:
+            return found[0]
+        runs = collect(job.stage, SPILLS, found[0])
+        buckets = make_buckets(job, list(splits), runs)
+        return steps.run_missing("write", merge_bucket, buckets, [f"{RECEIPTS}/{{}}.arrow"])[0]
+
+
+def _compare_keys(steps: Steps, tasks: Sequence[Task], receipts: Sequence[pa.Table]) -> None:
+    (steps.job.stage / KEYS / "duplicates").remove()
+    runs = collect(steps.job.stage, KEYS, receipts)
+    steps.run("compare keys", compare_bucket, make_key_buckets(runs))
+    raise_duplicates(steps.job, tasks)
+
+
+@contextmanager
+def _cleared_on_error(job: Job) -> Iterator[None]:
+    """Leave nothing behind where the data or the code must change; keep whole shards for a repetition elsewhere."""
+    try:
+        yield
+    except StorageFailed:
+        raise
+    except Exception:
+        job.stage.remove()
+        raise
