@@ -45,18 +45,22 @@ def spill_task(job: Job, task: Task) -> None:
 
 def merge_bucket(job: Job, bucket: Bucket) -> None:
     """Second step: gather a bucket's rows from all runs and write them as one shard."""
-    schema = stored(job.schema)
-    found = [rows for _, rows in read_bucket(job, SPILLS, bucket, bucket.split)]
-    table = pa.concat_tables(found) if found else schema.append(pa.field(KEY, pa.uint64())).empty_table()
-    order = np.argsort(table[KEY].to_numpy(), kind="stable")
-    del found
-    rows = table.drop_columns(KEY).combine_chunks().take(pa.array(order))
-    del table
+    rows = _gathered(job, bucket)
+    order = pa.array(np.argsort(rows[KEY].to_numpy(), kind="stable"))
+    rows = rows.drop_columns(KEY)
     with ShardWriter(job, bucket.split, bucket.label, shard_bytes=2**62) as writer:
-        for batch in rows.to_batches(max_chunksize=job.layout.chunk_rows):
-            writer.write(batch)
+        for start in range(0, len(order), job.layout.chunk_rows):
+            for batch in rows.take(order.slice(start, job.layout.chunk_rows)).combine_chunks().to_batches():
+                writer.write(batch)
         entries = writer.close(at_least_one=True)
     write_receipt(job, f"{RECEIPTS}/{bucket.label}.arrow", entries)
+
+
+def _gathered(job: Job, bucket: Bucket) -> pa.Table:
+    """A bucket's rows in one piece; the mapped files are let go."""
+    schema = stored(job.schema).append(pa.field(KEY, pa.uint64()))
+    found = [rows for _, rows in read_bucket(job, SPILLS, bucket, bucket.split)]
+    return (pa.concat_tables(found) if found else schema.empty_table()).combine_chunks()
 
 
 def make_buckets(job: Job, splits: list[str], runs: pa.Table) -> list[Bucket]:
