@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import Any
 from ailab_dataproc import schema as contract
 from ailab_dataproc.dataset import Dataset
 from ailab_dataproc.definition import module_text
-from ailab_dataproc.errors import InvalidRequest, StorageFailed, VersionConflict, require, unknown
+from ailab_dataproc.errors import ClusterFailed, InvalidRequest, StorageFailed, VersionConflict, require, unknown
 from ailab_dataproc.manifest import MANIFEST, Manifest, read_manifest
 from ailab_dataproc.preparation import runners
 from ailab_dataproc.preparation.fingerprint import fingerprint, fingerprint_parts, identify
@@ -18,7 +19,7 @@ from ailab_dataproc.preparation.options import FORMATS, Options
 from ailab_dataproc.preparation.progress import watched
 from ailab_dataproc.preparation.publishing import Made, publish
 from ailab_dataproc.preparation.tasks import Task, find_sources, make_tasks
-from ailab_dataproc.preparation.write import FAILURES, RECEIPTS, Job, raise_failure
+from ailab_dataproc.preparation.write import FAILURES, RECEIPTS, Job, raise_failure, run_task
 from ailab_dataproc.report import Report
 from ailab_dataproc.storage import Folder
 
@@ -37,7 +38,7 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
         StorageFailed: a source doesn't exist, or the data directory can't be written.
     """
     started = time.perf_counter()
-    workers = runners.check_runner(options.runner, options.workers)
+    engine = runners.choose(options, data_dir)
     if not data_dir.is_local:
         raise InvalidRequest(
             f"{data_dir.url}: data is prepared in a folder only, so far. Prepare there and copy it up."
@@ -48,11 +49,10 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
     final = data_dir / dataset.name / dataset.version
     if final.exists(MANIFEST):
         return _reused(final, read_manifest(final), parts)
-    require("apache_beam", "beam")
     job = _job(dataset, _stage(data_dir, dataset, parts), options)
     tasks = make_tasks(sources, options.layout)
-    _run(job, tasks, options, workers)
-    return publish(Made(dataset, job, parts, options, workers, started), tasks, sources, final)
+    _run(job, tasks, options, engine)
+    return publish(Made(dataset, job, parts, options, engine.workers, started), tasks, sources, final)
 
 
 def _check_formats(dataset: Dataset, formats: Sequence[str]) -> None:
@@ -116,12 +116,13 @@ def _pickled(function: Any) -> bytes | None:
     return cloudpickle.dumps(function)
 
 
-def _run(job: Job, tasks: Sequence[Task], options: Options, workers: int) -> None:
-    (job.stage / FAILURES).remove()
-    job.stage.write("README.txt", b"An unfinished preparation. Preparing the version again goes on from here.\n")
-    with _cleared_on_error(job), watched(job.stage / RECEIPTS, len(tasks), job.dataset, shown=options.progress):
-        runners.run(job, tasks, options.runner, workers)
-        raise_failure(job)
+def _run(job: Job, tasks: Sequence[Task], options: Options, engine: runners.Engine) -> None:
+    with engine.open(job.stage) as run:
+        (job.stage / FAILURES).remove()
+        job.stage.write("README.txt", b"An unfinished preparation. Preparing the version again goes on from here.\n")
+        with _cleared_on_error(job), watched(job.stage / RECEIPTS, len(tasks), job.dataset, shown=options.progress):
+            run(functools.partial(run_task, job), tasks)
+            raise_failure(job)
 
 
 @contextmanager
@@ -129,7 +130,7 @@ def _cleared_on_error(job: Job) -> Iterator[None]:
     """Leave nothing behind where the data or the code must change; keep whole shards for a repetition elsewhere."""
     try:
         yield
-    except StorageFailed:
+    except (ClusterFailed, StorageFailed):
         raise
     except Exception:
         job.stage.remove()
