@@ -17,7 +17,9 @@ from ailab_dataproc.errors import InvalidRequest, MissingLibrary, SettingsError,
 from ailab_dataproc.storage import Folder
 
 _KEYS: dict[str, type | tuple[type, ...]] = {"runner": str, "options": dict}
-_SECRET = re.compile("secret|password|token|credential|connection_string|access_key|environment_|jvm_propert|gbek")
+_SECRET = re.compile(
+    "secret|password|token|credential|connection_string|access_key|environment_(config|option)|jvm_propert|gbek"
+)
 # What `workers` is called by a runner.
 _WORKERS = {"FlinkRunner": "parallelism", "DataflowRunner": "num_workers"}
 _REFUSED = {
@@ -70,7 +72,7 @@ def parsed(config: Config) -> Any:
     """Beam's `PipelineOptions`, of which every option is known and has a value that Beam takes."""
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    known = PipelineOptions().get_all_options()
+    known = PipelineOptions([]).get_all_options()  # without a list it would read this program's own arguments
     for option in config.options:
         if option not in known:
             error = unknown("Beam option", option, known, where=f"runner {config.name!r}")
@@ -95,7 +97,7 @@ def check(config: Config, data_dir: Folder) -> None:
     """
     if config.kind in _REFUSED:
         raise InvalidRequest(f"runner {config.name!r}: Beam's {config.kind} is not used, since {_REFUSED[config.kind]}")
-    options = parsed(config)
+    parsed(config)
     if config.kind in _JOB_SERVERS:
         _check_job_server(config, _JOB_SERVERS[config.kind])
     elif config.kind == "PortableRunner" and "job_endpoint" not in config.options:
@@ -105,7 +107,7 @@ def check(config: Config, data_dir: Folder) -> None:
             f"runner {config.name!r}: workers of Dataflow do not see the folder {data_dir.url}. Give a bucket: "
             "data_dir='gs://…'."
         )
-    _check_complete(config, options)
+    _check_complete(config)
     if config.kind == "DataflowRunner":
         _require_google(config)
 
@@ -142,8 +144,9 @@ def _check_job_server(config: Config, kind: str) -> None:
         )
 
 
-def _check_complete(config: Config, options: Any) -> None:
-    """Ask Beam's own validator, which runs without a network."""
+def _check_complete(config: Config) -> None:
+    """Ask Beam's own validator, about a copy that never leaves this machine."""
+    from apache_beam.options.pipeline_options import GoogleCloudOptions, TestOptions
     from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
     from apache_beam.runners.runner import create_runner
 
@@ -151,7 +154,15 @@ def _check_complete(config: Config, options: Any) -> None:
         runner = create_runner(config.runner)
     except (ImportError, AttributeError, ValueError) as error:
         raise SettingsError(f"runner {config.name!r}: Beam has no runner {config.runner!r} ({error}).") from error
-    problems = PipelineOptionsValidator(options, runner).validate()
+    options = parsed(config)
+    options.view_as(TestOptions).dry_run = True  # no network
+    validator = PipelineOptionsValidator(options, runner)
+    problems = []
+    if config.kind == "DataflowRunner":  # where one of these is wrong, Beam takes the other or makes a bucket
+        google = options.view_as(GoogleCloudOptions)
+        for option in ("temp_location", "staging_location"):
+            problems += validator.validate_gcs_path(google, option)
+    problems = problems or validator.validate()
     if problems:
         raise InvalidRequest(
             f"runner {config.name!r}: {' '.join(problems)} {_give('NAME', 'VALUE')}, or write them into the file."
