@@ -10,12 +10,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ailab_dataproc.cluster import connect, find_cluster
 from ailab_dataproc.errors import AilabError, ClusterFailed, InvalidRequest, require
 from ailab_dataproc.preparation.engines import dask_workers
 from ailab_dataproc.storage import Folder
+
+if TYPE_CHECKING:
+    from distributed import KilledWorker
 
 _WINDOW = 4  # items a thread that the scheduler knows of at a time: it never holds a graph of all
 _RETRIES = 2  # of an item whose function raised, such as on a worker with a full disk
@@ -55,15 +58,29 @@ class DaskEngine:
 
 
 def _run(client: Any, function: Callable[[Any], object], items: Sequence[Any]) -> None:
-    """Feed items to the cluster, a window at a time, until all are done.
+    """Run all items; a worker that is lost costs time only.
 
-    A task whose worker dies is run again elsewhere by the scheduler, as often as its `allowed-failures` says.
+    The scheduler gives up a task once too many workers have died that had it, be it the cause or a bystander: such
+    items are tried again at the end, one at a time, so that the error names the right one.
     """
+    window = max(16, _WINDOW * sum(client.nthreads().values()))
+    for item in [item for item, _ in _feed(client, function, items, window)]:
+        for _, error in _feed(client, function, [item], 1):
+            raise ClusterFailed(
+                f"{_told(item)}: the {error.allowed_failures + 1} Dask workers died that worked on nothing else, the "
+                f"last was {error.last_worker.address}. Give workers more memory, or cut the source into smaller ones."
+            ) from error
+
+
+def _feed(
+    client: Any, function: Callable[[Any], object], items: Sequence[Any], window: int
+) -> list[tuple[Any, KilledWorker]]:
+    """Feed items to the cluster, a window at a time; returns those that the scheduler gave up, with its reason."""
     work = functools.partial(_do, function)
     token = uuid.uuid4().hex[:8]
-    window = max(16, _WINDOW * sum(client.nthreads().values()))
     waiting, running = deque(items), dict[str, tuple[Any, Any]]()  # key -> future, item
     finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    given_up = []
     while waiting or running:
         if waiting and len(running) <= window // 2:
             batch = [waiting.popleft() for _ in range(min(window - len(running), len(waiting)))]
@@ -73,8 +90,10 @@ def _run(client: Any, function: Callable[[Any], object], items: Sequence[Any]) -
                 running[future.key] = future, item
                 future.add_done_callback(finished.put)
         future = _next(client, finished, running)
-        _, item = running.pop(future.key)
-        _raise(future, item)
+        item = running.pop(future.key)[1]
+        if error := _checked(future, item):
+            given_up.append((item, error))
+    return given_up
 
 
 def _do(function: Callable[[Any], object], item: Any) -> None:
@@ -98,21 +117,19 @@ def _next(client: Any, finished: queue.SimpleQueue[Any], running: dict[str, tupl
                 raise ClusterFailed(_lost(told, running)) from None
 
 
-def _raise(future: Any, item: Any) -> None:
+def _checked(future: Any, item: Any) -> KilledWorker | None:
+    """None for an item that is done; other errors than the loss of workers are raised."""
     if future.status == "finished":
-        return
+        return None
     if future.status != "error":
         raise ClusterFailed(_lost("the Dask scheduler is gone, or has cancelled the tasks", {"": (future, item)}))
     from distributed import KilledWorker
 
     error = future.exception()
+    if isinstance(error, KilledWorker):
+        return error
     if isinstance(error, AilabError):
         raise error
-    if isinstance(error, KilledWorker):
-        raise ClusterFailed(
-            f"{_told(item)}: {error.allowed_failures + 1} Dask workers died while they worked on it, the last was "
-            f"{error.last_worker.address}. Give the workers more memory, or cut the source into smaller ones."
-        ) from error
     raise ClusterFailed(f"{_told(item)}: failed on the Dask cluster with {type(error).__name__}: {error}.") from error
 
 
