@@ -15,6 +15,7 @@ from ailab_dataproc import __version__
 from ailab_dataproc.commands.options import (
     data_dir_option,
     json_option,
+    key_values,
     name_argument,
     quiet_stdout,
     selecting,
@@ -95,12 +96,18 @@ def describe(name: str, data_dir: str | None, as_json: bool) -> None:
 @cli.command()
 @name_argument
 @click.option("--source", "sources", multiple=True, metavar="SPLIT=PATH", help="Read this instead; may be repeated.")
-@click.option("--runner", default="threads", show_default=True, help="threads, processes or inline.")
+@click.option(
+    "--runner", default="threads", show_default=True, help="threads, processes, inline, dask, flink, spark, dataflow, …"
+)
 @click.option("--workers", type=int, metavar="N", help="How many; by default one a core.")
+@click.option("--cluster", metavar="ADDRESS|NAME", help="For dask: tcp://host:8786, or a name; 'local' if left out.")
+@click.option("--beam-option", "beam_options", multiple=True, metavar="KEY=VALUE", help="For Beam; may be repeated.")
 @click.option("--formats", default="parquet,tfrecord", show_default=True, help="'parquet' alone is faster.")
 @data_dir_option
 @json_option
-def prepare(name: str, sources: tuple[str, ...], formats: str, as_json: bool, **options: Any) -> None:
+def prepare(
+    name: str, sources: tuple[str, ...], beam_options: tuple[str, ...], formats: str, as_json: bool, **options: Any
+) -> None:
     """Make a version of a dataset. Does nothing where it is there already.
 
     \b
@@ -108,6 +115,7 @@ def prepare(name: str, sources: tuple[str, ...], formats: str, as_json: bool, **
                --source train='raw/2021-01-*.csv.gz' --runner processes
     """
     given = _parse_sources(sources)
+    options["beam_options"] = key_values(beam_options, "--beam-option")
     with quiet_stdout(as_json):
         from ailab_dataproc import prepare as prepare_
         from ailab_dataproc import tables

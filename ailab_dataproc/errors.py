@@ -50,6 +50,10 @@ class StorageFailed(AilabError, OSError):
     """A place that can't be read or written."""
 
 
+class ClusterFailed(AilabError, RuntimeError):
+    """A cluster or a runner that can't be reached, doesn't fit, or ended before its work was done."""
+
+
 class MissingLibrary(AilabError, ImportError):
     """An optional library that isn't installed; the message has the pip line."""
 

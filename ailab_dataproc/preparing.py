@@ -15,13 +15,15 @@ from ailab_dataproc.report import Report
 from ailab_dataproc.settings import load_settings
 
 
-def prepare(
+def prepare(  # noqa: PLR0913 - all but the first have a name and a default
     dataset: str | Dataset,
     *,
     data_dir: str | None = None,
     sources: Mapping[str, str | Sequence[str]] | None = None,
     runner: str = "threads",
     workers: int | None = None,
+    cluster: str | None = None,
+    beam_options: Mapping[str, Any] | None = None,
     formats: Sequence[str] = FORMATS,
     progress: bool = False,
 ) -> Report:
@@ -32,8 +34,11 @@ def prepare(
         data_dir: a folder; by default as the settings say.
         sources: by split, paths, URLs or globs in place of the definition's.
         runner: ``"threads"`` (the default; Arrow releases the interpreter's lock), ``"processes"`` (for a `read` in
-            plain Python), ``"inline"`` (one thread).
+            plain Python), ``"inline"`` (one thread), ``"dask"``, or the name of a configuration of one of Beam's
+            runners, such as ``"flink"``.
         workers: how many; by default one a core.
+        cluster: with ``"dask"``, the address of a scheduler or the name of a configuration; by default ``"local"``.
+        beam_options: by name, for Beam's runners; they go before those of the configuration.
         formats: ``("parquet", "tfrecord")``, or ``("parquet",)``, which is faster where nobody needs TFDS.
         progress: whether to show a bar.
 
@@ -50,6 +55,7 @@ def prepare(
         found = dataset
     given = {k: (v,) if isinstance(v, str) else tuple(v) for k, v in (sources or {}).items()}
     options: dict[str, Any] = {"runner": runner, "workers": workers, "formats": tuple(formats), "progress": progress}
+    options |= {"cluster": cluster, "beam_options": beam_options}
     return prepare_dataset(
         found,
         storage.folder(data_dir or settings.data_dir, settings.storage_options),

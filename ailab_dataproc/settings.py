@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ailab_dataproc.errors import SettingsError, unknown
+from ailab_dataproc import configuration
+from ailab_dataproc.errors import SettingsError
 
 _ENVIRONMENT = {
     "data_dir": "AILAB_DATA_DIR",
@@ -53,19 +54,5 @@ def load_settings(path: str | Path | None = None) -> Settings:
 
 
 def _from_file(file: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingsError(f"{file}: can't be read as YAML ({error}).") from error
-    if not isinstance(values, dict):
-        raise SettingsError(f"{file}: found a {type(values).__name__}, wanted keys and values such as data_dir: /data.")
-    known = {field.name for field in fields(Settings)}
-    for key, value in values.items():
-        if key not in known:
-            raise SettingsError(str(unknown("setting", str(key), known, where=str(file))))
-        wanted = {"data_dir": str, "storage_options": dict}.get(key, (list, str))
-        if not isinstance(value, wanted):
-            raise SettingsError(f"{file}: {key} is {value!r}, which has the wrong type ({type(value).__name__}).")
-    return values
+    wanted: dict[str, type | tuple[type, ...]] = {field.name: (list, str) for field in fields(Settings)}
+    return configuration.read(file, wanted | {"data_dir": str, "storage_options": dict}, kind="setting")

@@ -15,7 +15,7 @@ ROOT = Path(ailab_dataproc.__file__).parent
 # From the ground up; a module may import its own layer and those below.
 LAYERS = (
     ("errors", "definition"),
-    ("settings", "storage"),
+    ("settings", "configuration", "storage"),
     ("urls", "splitting"),
     ("dataset", "schema", "sizing"),
     ("manifest", "splits"),

@@ -56,6 +56,22 @@ def split_names(text: str | None) -> list[str] | None:
     return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
 
 
+def key_values(texts: tuple[str, ...], option: str) -> dict[str, Any]:
+    """``KEY=VALUE`` of a repeated option; values are read as YAML, so that numbers and true are what they look like."""
+    import yaml
+
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise click.BadParameter(f"{text!r} is no KEY=VALUE.", param_hint=option)
+        try:
+            found[key.removeprefix("--")] = yaml.safe_load(value)
+        except yaml.YAMLError:  # such as the bare `[auto]` of Flink's neighbours; text is text
+            found[key.removeprefix("--")] = value
+    return found
+
+
 @contextlib.contextmanager
 def quiet_stdout(as_json: bool) -> Iterator[None]:
     """With --json, what a definition or a `read` prints goes to stderr."""

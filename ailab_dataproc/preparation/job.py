@@ -51,6 +51,10 @@ class Labelled(Protocol):
     def label(self) -> str:
         """A file name's worth of identity."""
 
+    @property
+    def weight(self) -> int:
+        """Bytes to read, where known: heavy items go first, and evenly to all workers."""
+
 
 def guarded(job: Job, item: Labelled, step: Callable[[Job, Any], None]) -> str:
     """Do one step for one item; a failure becomes a file, so that no engine repeats it, and ends the others early.

@@ -17,6 +17,8 @@ class Options:
 
     runner: str = "threads"
     workers: int | None = None  # None: every core that this process may use
+    cluster: str | None = None  # of runner="dask": an address, or the name or path of a configuration
+    beam_options: Mapping[str, Any] | None = None  # of Beam's other runners, before those of the configuration
     formats: tuple[str, ...] = FORMATS
     layout: Layout = field(default_factory=Layout)
     sources: Mapping[str, Sequence[str]] | None = None  # in place of the definition's

@@ -39,7 +39,7 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
         StorageFailed: a source doesn't exist, or the data directory can't be written.
     """
     started = time.perf_counter()
-    workers = runners.check_runner(options.runner, options.workers)
+    engine = runners.choose(options, data_dir)
     if not data_dir.is_local:
         raise InvalidRequest(
             f"{data_dir.url}: data is prepared in a folder only, so far. Prepare there and copy it up."
@@ -52,12 +52,13 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
     final = data_dir / dataset.name / dataset.version
     if final.exists(MANIFEST):
         return _reused(final, read_manifest(final), parts)
-    require("apache_beam", "beam")
     job = _job(dataset, _stage(data_dir, dataset, parts), options)
     tasks = make_tasks(divide_all(dataset, sources, options.layout), options.layout)
-    steps = Steps(job, options, workers)
-    receipts = make_shards(steps, tasks, tuple(dataset.splits))
-    return publish(Made(dataset, job, parts, options, workers, started, steps.seconds), receipts, sources, final)
+    with engine.open(job.stage) as run:
+        steps = Steps(job, run, progress=options.progress)
+        receipts = make_shards(steps, tasks, tuple(dataset.splits))
+    made = Made(dataset, job, parts, options, engine.workers, started, steps.seconds)
+    return publish(made, receipts, sources, final)
 
 
 def _check_formats(dataset: Dataset, formats: Sequence[str]) -> None:

@@ -1,115 +1,59 @@
-"""Which engine maps tasks over workers. Beam sees tasks, never rows; the runner is always named."""
+"""Which engine maps a function over tasks. Engines see tasks, never rows; the runner is always named."""
 
 from __future__ import annotations
 
-import functools
-import logging
 import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
-import pyarrow as pa
-
-from ailab_dataproc.errors import InvalidRequest, require, unknown
-from ailab_dataproc.preparation.job import Labelled
+from ailab_dataproc import configuration
+from ailab_dataproc.errors import InvalidRequest, unknown
+from ailab_dataproc.preparation.engines.beam import BeamEngine
+from ailab_dataproc.preparation.engines.dask import DaskEngine
+from ailab_dataproc.preparation.engines.local import MODES, LocalEngine
+from ailab_dataproc.preparation.options import Options
 from ailab_dataproc.storage import Folder
 
-# Beam's name for the way its FnApiRunner works.
-RUNNERS = {"inline": "in_memory", "threads": "multi_threading", "processes": "multi_processing"}
+# Run a function once for each item (which has a `label` of its own), anywhere, and wait. What it returns is dropped:
+# results are files, and a function that is run twice leaves the same ones.
+Run = Callable[[Callable[[Any], object], Sequence[Any]], None]
 
 
-def check_runner(runner: str, workers: int | None) -> int:
-    """The number of workers that a runner will use.
+class Engine(Protocol):
+    """Maps functions over items."""
+
+    @property
+    def workers(self) -> int:
+        """How many; of a cluster that is only known while it is open, and 0 where the cluster doesn't tell."""
+
+    def open(self, stage: Folder) -> AbstractContextManager[Run]:
+        """Get ready, and check that all workers see the stage; one open engine may run several functions in turn."""
+
+    def describe(self) -> dict[str, Any]:
+        """Runner, workers and options for the manifest; holds no secret and no path."""
+
+
+def choose(options: Options, data_dir: Folder) -> Engine:
+    """The engine that the options ask for; nothing is started.
 
     Raises:
         UnknownName: there is no such runner.
-        InvalidRequest: the number of workers makes no sense for it.
+        InvalidRequest: workers, cluster, Beam options or the data directory make no sense for it.
     """
-    if runner not in RUNNERS:
-        raise unknown("runner", runner, RUNNERS)
+    runner, workers = options.runner, options.workers
     if workers is not None and workers < 1:
         raise InvalidRequest(f"workers={workers}: wanted at least 1. Leave it out to use every core.")
-    if runner == "inline":
-        if workers not in (None, 1):
-            raise InvalidRequest(f"runner='inline' works in one thread, but workers={workers}. Use runner='threads'.")
-        return 1
-    return workers or len(os.sched_getaffinity(0))
-
-
-def run(function: Callable[[Any], str], items: Sequence[Labelled], stage: Folder, runner: str, workers: int) -> None:
-    """Call a function for each item on Beam's FnApiRunner, and wait.
-
-    Args:
-        function: can be pickled, and raises nothing on purpose.
-        items: each with a label of its own.
-        stage: where what workers say is kept.
-        runner: one of `RUNNERS`.
-        workers: how many.
-    """
-    require("apache_beam", "beam")
-    with _quiet():
-        import apache_beam as beam
-        from apache_beam.options.pipeline_options import PipelineOptions
-        from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
-
-    # Named outright: Beam's default runner first tries to download a Go binary.
-    options = PipelineOptions([f"--direct_running_mode={RUNNERS[runner]}", f"--direct_num_workers={workers}"])
-    engine = beam.Pipeline(runner=FnApiRunner(), options=options)
-    with _quiet(), _kept_memory(), _workers_log(stage, runner), engine as pipeline:
-        _ = (
-            pipeline
-            | "Items" >> beam.Create([(item.label, item) for item in items], reshuffle=False)
-            # One key a task: spreads them as Reshuffle does, at half the start-up (FnApiRunner, 2 cores: 0.1 s).
-            | "Spread" >> beam.GroupByKey()
-            | "Work" >> beam.Map(functools.partial(_call_group, function))
-        )
-
-
-def _call_group(function: Callable[[Any], str], group: tuple[str, Iterable[Any]]) -> str:
-    for item in group[1]:
-        function(item)
-    return group[0]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Beam warns of Google libraries that nobody asked for, and of its own workers; errors still come through."""
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)
-
-
-@contextmanager
-def _kept_memory() -> Iterator[None]:
-    """Let Arrow keep freed memory: its default pool returns it at once, and two threads then wait for fresh pages.
-
-    Two threads took 0.75 times as long with jemalloc (benchmarks/prepare.py, medians of 4, 2 cores).
-    """
-    before = pa.default_memory_pool()
-    if "jemalloc" in pa.supported_memory_backends():
-        pa.set_memory_pool(pa.jemalloc_memory_pool())
-    try:
-        yield
-    finally:
-        pa.set_memory_pool(before)
-
-
-@contextmanager
-def _workers_log(stage: Folder, runner: str) -> Iterator[None]:
-    """Beam's worker processes narrate on the standard error that they inherit: send it to a file in the stage."""
-    if runner != "processes":
-        yield
-        return
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(stage.path("workers.log"), "wb") as log:
-        os.dup2(log.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+    if options.cluster is not None and runner != "dask":
+        raise InvalidRequest(f"cluster={options.cluster!r} is of runner='dask', but runner={runner!r}. Leave one out.")
+    if runner == "dask":
+        return DaskEngine.of(options.cluster or "local", workers)
+    if runner not in MODES:
+        if not configuration.is_path(runner) and configuration.find("beam", runner) is None:
+            raise unknown("runner", runner, [*MODES, "dask", *configuration.names("beam")])
+        return BeamEngine.of(runner, options.beam_options or {}, workers, data_dir)
+    if options.beam_options:
+        raise InvalidRequest(f"beam_options are of Beam's other runners, such as 'flink', but runner={runner!r}.")
+    if runner == "inline" and workers not in (None, 1):
+        raise InvalidRequest(f"runner='inline' works in one thread, but workers={workers}. Use runner='threads'.")
+    return LocalEngine(runner, 1 if runner == "inline" else workers or len(os.sched_getaffinity(0)))

@@ -48,6 +48,11 @@ class Bucket:
         return f"{self.split}-{self.number:05d}"
 
     @property
+    def weight(self) -> int:
+        """Nothing is known; buckets are about equal."""
+        return 0
+
+    @property
     def bounds(self) -> tuple[int, int]:
         """The smallest key, and the smallest that is too large."""
         return -(-self.number * 2**64 // self.count), -(-(self.number + 1) * 2**64 // self.count)

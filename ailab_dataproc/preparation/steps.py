@@ -10,32 +10,30 @@ from typing import Any
 
 import pyarrow as pa
 
-from ailab_dataproc.errors import StorageFailed
-from ailab_dataproc.preparation import runners
+from ailab_dataproc.errors import ClusterFailed, StorageFailed
 from ailab_dataproc.preparation.exchange import SPILLS, make_buckets, merge_bucket, spill_task
 from ailab_dataproc.preparation.job import FAILURES, Job, Labelled, guarded, raise_failure
 from ailab_dataproc.preparation.keys import KEYS, compare_bucket, make_key_buckets, raise_duplicates
-from ailab_dataproc.preparation.options import Options
 from ailab_dataproc.preparation.progress import watched
+from ailab_dataproc.preparation.runners import Run
 from ailab_dataproc.preparation.runs import collect
 from ailab_dataproc.preparation.tasks import Task
 from ailab_dataproc.preparation.write import RECEIPTS, read_receipt, write_task
 
 
 class Steps:
-    """Runs steps one after the other on one engine."""
+    """Runs steps one after the other on one open engine."""
 
-    def __init__(self, job: Job, options: Options, workers: int) -> None:
+    def __init__(self, job: Job, run: Run, *, progress: bool) -> None:
         self.job = job
         self.seconds: dict[str, float] = {}
-        self._options = options
-        self._workers = workers
+        self._run = run
+        self._progress = progress
 
     def run(self, name: str, step: Callable[[Job, Any], None], items: Sequence[Labelled]) -> None:
         """Do a step for each item; the first failure is raised."""
         started = time.perf_counter()
-        function = functools.partial(guarded, self.job, step=step)
-        runners.run(function, items, self.job.stage, self._options.runner, self._workers)
+        self._run(functools.partial(guarded, self.job, step=step), items)
         raise_failure(self.job)
         self.seconds[name] = time.perf_counter() - started
 
@@ -59,8 +57,9 @@ class Steps:
         missing = [item for item in items if None in self._found(item, receipts)]
         counted = receipts[0].split("/")[0]
         if missing:
-            with watched(self.job.stage / counted, len(items), self.job.dataset, shown=self._options.progress):
-                self.run(name, step, missing)
+            with watched(self.job.stage / counted, len(items), self.job.dataset, shown=self._progress):
+                # Beam gives the items to its workers in turns, once and for all.
+                self.run(name, step, sorted(missing, key=lambda item: -item.weight))
         found = [self._found(item, receipts) for item in items]
         lost = [item.label for item, tables in zip(items, found, strict=True) if None in tables]
         if lost:
@@ -109,7 +108,7 @@ def _cleared_on_error(job: Job) -> Iterator[None]:
     """Leave nothing behind where the data or the code must change; keep whole shards for a repetition elsewhere."""
     try:
         yield
-    except StorageFailed:
+    except (ClusterFailed, StorageFailed):
         raise
     except Exception:
         job.stage.remove()

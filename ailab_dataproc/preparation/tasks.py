@@ -28,6 +28,11 @@ class Task:
         """A file name's worth of identity."""
         return f"{self.split}-{self.number:05d}"
 
+    @property
+    def weight(self) -> int:
+        """Bytes of the sources."""
+        return sum(source.size for source in self.sources)
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
