@@ -16,7 +16,7 @@ ROOT = Path(ailab_dataproc.__file__).parent
 LAYERS = (
     ("errors", "definition"),
     ("settings", "storage"),
-    ("urls",),
+    ("urls", "cache"),
     ("dataset", "schema", "sizing"),
     ("manifest", "splits"),
     ("backends", "report"),
