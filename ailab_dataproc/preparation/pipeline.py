@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import pyarrow as pa
+
 from ailab_dataproc import schema as contract
 from ailab_dataproc.dataset import Dataset
 from ailab_dataproc.definition import module_text
@@ -18,9 +20,10 @@ from ailab_dataproc.preparation.options import FORMATS, Options
 from ailab_dataproc.preparation.progress import watched
 from ailab_dataproc.preparation.publishing import Made, publish
 from ailab_dataproc.preparation.tasks import Task, find_sources, make_tasks
-from ailab_dataproc.preparation.write import FAILURES, RECEIPTS, Job, raise_failure
+from ailab_dataproc.preparation.write import RECEIPTS, Job, forget_failures, raise_failure, read_receipts
 from ailab_dataproc.report import Report
 from ailab_dataproc.storage import Folder
+from ailab_dataproc.storage.lock import locked
 
 
 def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Report:
@@ -38,10 +41,6 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
     """
     started = time.perf_counter()
     workers = runners.check_runner(options.runner, options.workers)
-    if not data_dir.is_local:
-        raise InvalidRequest(
-            f"{data_dir.url}: data is prepared in a folder only, so far. Prepare there and copy it up."
-        )
     _check_formats(dataset, options.formats)
     sources = identify(find_sources(dataset, options.sources, dict(options.storage_options or {})))
     parts = fingerprint_parts(dataset, sources, options.layout, options.formats)
@@ -49,10 +48,15 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
     if final.exists(MANIFEST):
         return _reused(final, read_manifest(final), parts)
     require("apache_beam", "beam")
-    job = _job(dataset, _stage(data_dir, dataset, parts), options)
-    tasks = make_tasks(sources, options.layout)
-    _run(job, tasks, options, workers)
-    return publish(Made(dataset, job, parts, options, workers, started), tasks, sources, final)
+    with locked(data_dir / dataset.name, dataset.version, f"{dataset.name}:{dataset.version}") as lock:
+        if not final.exists(MANIFEST):  # by a twin that this one waited for
+            job = _job(dataset, _stage(data_dir, dataset, parts), options)
+            receipts = _run(job, make_tasks(sources, options.layout), options, workers)
+            lock.check(final.url)
+            report = publish(Made(dataset, job, parts, options, workers, started), receipts, sources, final)
+            if report:
+                return report
+    return _reused(final, read_manifest(final), parts)
 
 
 def _check_formats(dataset: Dataset, formats: Sequence[str]) -> None:
@@ -116,12 +120,21 @@ def _pickled(function: Any) -> bytes | None:
     return cloudpickle.dumps(function)
 
 
-def _run(job: Job, tasks: Sequence[Task], options: Options, workers: int) -> None:
-    (job.stage / FAILURES).remove()
+def _run(job: Job, tasks: Sequence[Task], options: Options, workers: int) -> list[pa.Table]:
+    """Do the tasks that have no receipt yet; returns the receipts of all, in order."""
+    forget_failures(job)
     job.stage.write("README.txt", b"An unfinished preparation. Preparing the version again goes on from here.\n")
-    with _cleared_on_error(job), watched(job.stage / RECEIPTS, len(tasks), job.dataset, shown=options.progress):
-        runners.run(job, tasks, options.runner, workers)
-        raise_failure(job)
+    done = read_receipts(job, tasks)
+    left = [task for task in tasks if task.label not in done]
+    if left:
+        with _cleared_on_error(job), watched(job.stage / RECEIPTS, len(tasks), job.dataset, shown=options.progress):
+            runners.run(job, left, options.runner, workers)
+            raise_failure(job)
+        done |= read_receipts(job, left)
+    missing = [task.label for task in tasks if task.label not in done]
+    if missing:
+        raise StorageFailed(f"{job.stage.url}: the runner ended without {', '.join(missing[:3])}. Prepare it again.")
+    return [done[task.label] for task in tasks]
 
 
 @contextmanager

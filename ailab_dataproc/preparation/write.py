@@ -6,8 +6,9 @@ import contextlib
 import io
 import json
 import pickle
+import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -62,12 +63,12 @@ def index_schema(schema: pa.Schema) -> pa.Schema:
 
 
 def run_task(job: Job, task: Task) -> str:
-    """Do a task unless its receipt is there already; a failure becomes a file, so that no engine repeats it.
+    """Do a task; a failure becomes a file, so that no engine repeats it, and the tasks after it are left undone.
 
     Returns:
         The task's label.
     """
-    if read_receipt(job, task) is None and not (job.stage / FAILURES).names():
+    if not _another_failed(job.stage, int(time.monotonic())):
         try:
             _write_shards(job, task)
         except Exception as error:  # told to the driver by the file, which raises it again
@@ -76,14 +77,29 @@ def run_task(job: Job, task: Task) -> str:
     return task.label
 
 
-def read_receipt(job: Job, task: Task) -> pa.Table | None:
-    """The receipt of a finished task: its shards as rows of the index; None where a file is missing or cut."""
-    name = f"{RECEIPTS}/{task.label}.arrow"
-    if not job.stage.exists(name):
-        return None
-    receipt = pa.ipc.open_file(io.BytesIO(job.stage.read(name))).read_all()
-    sizes = zip(receipt["path"].to_pylist(), receipt["bytes"].to_pylist(), strict=True)
-    return receipt if all(job.stage.size(path) == size for path, size in sizes) else None
+@lru_cache(maxsize=1)
+def _another_failed(stage: Folder, _second: int) -> bool:
+    """Whether a task has failed. Looked up once a second in each process: a bucket takes money for each look."""
+    return bool((stage / FAILURES).names())
+
+
+def forget_failures(job: Job) -> None:
+    """Begin anew, as if no task had failed."""
+    (job.stage / FAILURES).remove()
+    _another_failed.cache_clear()
+
+
+def read_receipts(job: Job, tasks: Sequence[Task]) -> dict[str, pa.Table]:
+    """By label, the receipts of tasks whose shards are all there: rows of the index. One listing for any number."""
+    sizes = job.stage.sizes()
+    names = {f"{RECEIPTS}/{task.label}.arrow": task.label for task in tasks}
+    found = {}
+    for name, content in job.stage.read_many(names.keys() & sizes.keys()).items():
+        receipt = pa.ipc.open_file(io.BytesIO(content)).read_all()
+        wanted = zip(receipt["path"].to_pylist(), receipt["bytes"].to_pylist(), strict=True)
+        if all(sizes.get(path) == size for path, size in wanted):
+            found[names[name]] = receipt
+    return found
 
 
 def raise_failure(job: Job) -> None:
