@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import pickle
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ from ailab_dataproc.storage import Folder, HashingFile
 
 FAILURES = "failures"
 RECEIPTS = "receipts"
+_looking = threading.Lock()
 ENDINGS = {"parquet": ".parquet", "tfrecord": ".tfrecord"}
 
 
@@ -68,7 +70,9 @@ def run_task(job: Job, task: Task) -> str:
     Returns:
         The task's label.
     """
-    if not _another_failed(job.stage, int(time.monotonic())):
+    with _looking:
+        failed = _another_failed(job.stage, int(time.monotonic()))
+    if not failed:
         try:
             _write_shards(job, task)
         except Exception as error:  # told to the driver by the file, which raises it again
