@@ -78,6 +78,10 @@ class Cache:
             _log.warning("%s: the cache can't be used (%s); reading from the bucket.", self.folder, error)
             return None
 
+    def bytes(self) -> int:
+        """What it takes now."""
+        return sum(file.size for file in _files(self.folder))
+
     def clear(self) -> int:
         """Delete all shards; returns their bytes. Files that are open stay readable."""
         files = list(_files(self.folder))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,15 +98,17 @@ class Prepared:
 
 def list_names(data_dir: Folder) -> list[str]:
     """The names that have at least one finished version in a data directory, sorted. Shards are never listed."""
-    found = []
+    return sorted(name for name, members in walk(data_dir) if _finished(data_dir / name, members))
+
+
+def walk(data_dir: Folder) -> Iterator[tuple[str, list[str]]]:
+    """Each folder of a data directory that may be a dataset's, as its name, with what stands directly in it."""
     below = [part for part in data_dir.names() if _NAME_PART.fullmatch(part)]
     while below:
         name = below.pop()
         members = (data_dir / name).names()
-        if _finished(data_dir / name, members):
-            found.append(name)
+        yield name, members
         below += [f"{name}/{part}" for part in members if _NAME_PART.fullmatch(part)]
-    return sorted(found)
 
 
 def list_versions(data_dir: Folder, name: str) -> list[str]:

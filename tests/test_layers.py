@@ -22,7 +22,7 @@ LAYERS = (
     ("backends", "report"),
     ("planning",),
     ("preparation", "catalog", "cluster"),
-    ("testing", "loading", "preparing", "verify", "describing"),
+    ("testing", "loading", "preparing", "verify", "leftovers", "describing"),
     ("jobs",),
     ("experiment",),
     ("site",),

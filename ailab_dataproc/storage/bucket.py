@@ -90,6 +90,11 @@ class Bucket(Folder):
                 file.discard()
                 raise
 
+    def write(self, name: str, content: bytes) -> None:
+        """Write an object in one request."""
+        with explained(self.path(name), "write"):
+            self._fs.pipe_file(self.path(name), content)
+
     def write_new(self, name: str, content: bytes) -> bool:
         """Write an object in one request unless it is there; returns whether it wasn't."""
         with explained(self.path(name), "write"):
