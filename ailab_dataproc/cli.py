@@ -12,6 +12,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from ailab_dataproc import __version__
+from ailab_dataproc.commands.clean import clean
 from ailab_dataproc.commands.options import (
     data_dir_option,
     json_option,
@@ -245,6 +246,9 @@ def completion(shell: str) -> None:
     if kind is None:
         raise click.UsageError(f"click knows no completion for {shell}.")
     click.echo(kind(cli, {}, PROGRAM, _VARIABLE).source())
+
+
+cli.add_command(clean)
 
 
 def main() -> None:

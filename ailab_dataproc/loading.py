@@ -162,13 +162,14 @@ def _select(
     index = prepared.index()
     # Never the whole index as Python values: a min or max may be a time that Python can't hold.
     sizes = [pc.struct_field(index["columns"], [name, "bytes"]).to_pylist() for name in schema.names]
-    rows = index.select(["split", "shard", "path", "rows", "bytes"]).to_pylist()
+    rows = index.select(["split", "shard", "path", "rows", "bytes", "checksum"]).to_pylist()
     shards = {(row["split"], row["shard"]): (row, sum(one)) for row, *one in zip(rows, *sizes, strict=True)}
     parts = []
     for piece in splits.pieces(slices, prepared.manifest.splits):
         row, whole = shards[piece.split, piece.shard]
         used = whole * piece.take // max(row["rows"], 1)
-        parts.append(Part(prepared.folder, row["path"], row["rows"], row["bytes"], used, piece.skip, piece.take))
+        file = (prepared.folder, row["path"], row["rows"], row["bytes"])
+        parts.append(Part(*file, used, piece.skip, piece.take, row["checksum"]))
     return Selection(tuple(parts), schema, nulls), len(index)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ailab_dataproc import schema as contract
 from ailab_dataproc.dataset import check_name, check_version
 from ailab_dataproc.errors import DamagedData, NotPrepared, unknown
-from ailab_dataproc.storage import Folder, checksum
+from ailab_dataproc.storage import Folder
 
 MANIFEST = "manifest.json"
 INDEX = "index.parquet"
@@ -80,35 +82,46 @@ class Prepared:
         its Arrow ``bytes``, ``nulls`` and (where the type has an order and isn't PII) ``min`` and ``max``.
         """
         where = self.folder.path(INDEX)
-        if not self.folder.exists(INDEX):
-            raise DamagedData(f"{where}: the index is missing. Prepare the version again in an empty folder.")
-        if checksum(self.folder, INDEX) != self.manifest.index_checksum:
+        try:
+            content = self.folder.read(INDEX)
+        except FileNotFoundError as error:
+            raise DamagedData(
+                f"{where}: the index is missing. Prepare the version again in an empty folder."
+            ) from error
+        if f"sha256:{hashlib.sha256(content).hexdigest()}" != self.manifest.index_checksum:
             raise DamagedData(
                 f"{where}: the index is not the one that the manifest was written with. Restore the file."
             )
-        table = pq.read_table(io.BytesIO(self.folder.read(INDEX)))
+        table = pq.read_table(io.BytesIO(content))
         return table.filter(pc.field("format") == format_)
 
 
 def list_names(data_dir: Folder) -> list[str]:
     """The names that have at least one finished version in a data directory, sorted. Shards are never listed."""
-    found = []
+    return sorted(name for name, members in walk(data_dir) if _finished(data_dir / name, members))
+
+
+def walk(data_dir: Folder) -> Iterator[tuple[str, list[str]]]:
+    """Each folder of a data directory that may be a dataset's, as its name, with what stands directly in it."""
     below = [part for part in data_dir.names() if _NAME_PART.fullmatch(part)]
     while below:
         name = below.pop()
         members = (data_dir / name).names()
-        if any(_VERSION_FOLDER.fullmatch(one) and (data_dir / name / one).exists(MANIFEST) for one in members):
-            found.append(name)
+        yield name, members
         below += [f"{name}/{part}" for part in members if _NAME_PART.fullmatch(part)]
-    return sorted(found)
 
 
 def list_versions(data_dir: Folder, name: str) -> list[str]:
     """The finished versions of a dataset, oldest first."""
     check_name(name)
     folder = data_dir / name
-    found = [one for one in folder.names() if _VERSION_FOLDER.fullmatch(one) and (folder / one).exists(MANIFEST)]
-    return sorted(found, key=lambda one: tuple(int(part) for part in one.split(".")))
+    return sorted(_finished(folder, folder.names()), key=lambda one: tuple(int(part) for part in one.split(".")))
+
+
+def _finished(folder: Folder, members: Iterable[str]) -> list[str]:
+    """Those of a dataset's folders that hold a manifest; in a bucket they are asked side by side."""
+    manifests = [f"{one}/{MANIFEST}" for one in members if _VERSION_FOLDER.fullmatch(one)]
+    return [name.partition("/")[0] for name in folder.read_many(manifests)]
 
 
 def parse_reference(reference: str, version: str | None = None) -> tuple[str, str | None]:

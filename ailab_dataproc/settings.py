@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,17 @@ _ENVIRONMENT = {
     "data_dir": "AILAB_DATA_DIR",
     "datasets": "AILAB_DATASETS",
     "auto": "AILAB_AUTO",
+    "cache_dir": "AILAB_CACHE_DIR",
+    "cache_bytes": "AILAB_CACHE_BYTES",
 }
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_UNITS |= {f"{unit}IB": 1 << 10 * power for power, unit in enumerate("KMGT", start=1)}
+_WANTED: dict[str, Any] = {
+    "data_dir": str,
+    "cache_dir": str,
+    "cache_bytes": (int, str),
+    "storage_options": dict,
+}  # else lists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +35,8 @@ class Settings:
     data_dir: str = "~/ailab_data"  # a folder or a URL; holds <name>/<version>/manifest.json
     datasets: tuple[str, ...] = ()  # folders with dataset definitions, searched beside the installed packages
     auto: tuple[str, ...] = ("pandas", "dask")  # the ladder of backend="auto", first that doesn't refuse wins
+    cache_dir: str = "~/.cache/ailab_dataproc"  # of shards that were loaded from a bucket
+    cache_bytes: int = 20 * 10**9  # that the cache takes at most, and never over half of what is free; 0: no cache
     storage_options: dict[str, Any] | None = None  # passed to fsspec for URLs; never written anywhere
 
 
@@ -50,9 +63,19 @@ def load_settings(path: str | Path | None = None) -> Settings:
             values[key] = [part.strip() for part in values[key].split(separator) if part.strip()]
         if key in values:
             values[key] = tuple(values[key])
+    if "cache_bytes" in values:
+        values["cache_bytes"] = _parse_bytes(values["cache_bytes"], "cache_bytes")
     return Settings(**values)
+
+
+def _parse_bytes(text: str | int, where: str) -> int:
+    """``"20 GB"`` as a number of bytes."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", str(text).strip().replace("_", ""))
+    if not found or found[2].upper() not in _UNITS:
+        raise SettingsError(f"{where}: found {text!r}, wanted bytes such as 20 GB, 500 MiB or 0.")
+    return int(float(found[1]) * _UNITS[found[2].upper()])
 
 
 def _from_file(file: Path) -> dict[str, Any]:
     wanted: dict[str, type | tuple[type, ...]] = {field.name: (list, str) for field in fields(Settings)}
-    return configuration.read(file, wanted | {"data_dir": str, "storage_options": dict}, kind="setting")
+    return configuration.read(file, wanted | _WANTED, kind="setting")

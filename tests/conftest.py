@@ -6,6 +6,8 @@ import os
 
 import pyarrow as pa
 import pytest
+import yaml
+from gcs import Gcs  # first: it sets what gcsfs reads when it is imported
 
 from ailab_dataproc.dataset import Dataset, column
 from ailab_dataproc.preparing import prepare
@@ -33,6 +35,24 @@ def own_environment(monkeypatch, tmp_path_factory):
 def data_dir(tmp_path):
     """A data directory that doesn't exist yet."""
     return str(tmp_path / "data")
+
+
+@pytest.fixture
+def gcs():
+    """A Google Cloud Storage on loopback."""
+    server = Gcs()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def bucket(gcs, tmp_path, monkeypatch):
+    """The URL of an empty bucket that the settings name as the data directory, with a cache in tmp_path/cache."""
+    url = gcs.bucket("lab")
+    settings = {"data_dir": url, "cache_dir": str(tmp_path / "cache"), "storage_options": gcs.options}
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(settings))
+    monkeypatch.setenv("AILAB_SETTINGS", str(tmp_path / "settings.yaml"))
+    return url
 
 
 @pytest.fixture

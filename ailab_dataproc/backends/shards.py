@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as t
 
-from ailab_dataproc.errors import DamagedData
+from ailab_dataproc import cache
+from ailab_dataproc.errors import AilabError, DamagedData
 from ailab_dataproc.schema import in_parquet
 from ailab_dataproc.storage import Folder
 
@@ -28,6 +29,7 @@ class Part:
     bytes: int  # of the taken rows of the selected columns, as Arrow
     skip: int
     take: int
+    checksum: str = ""  # of the file; without it the file is not kept in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +60,29 @@ def read_part(part: Part, schema: pa.Schema) -> pa.Table:
         DamagedData: the file is missing, has another size, other rows or columns, or a page that fails its checksum.
     """
     where = part.folder.path(part.path)
-    found = part.folder.size(part.path)
-    if found is None:
-        raise DamagedData(f"{where}: the shard is missing. Run verify, and restore or prepare the version again.")
-    if found != part.size:
-        raise DamagedData(f"{where}: the shard has {found:,} bytes, the index says {part.size:,}. Run verify.")
     try:
         table = _read(part, schema)
-    except DamagedData:
+    except AilabError:
         raise
+    except FileNotFoundError as error:
+        raise DamagedData(
+            f"{where}: the shard is missing. Run verify, and restore or prepare the version again."
+        ) from error
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:  # also names in the footer that are no text
         raise DamagedData(f"{where}: the shard can't be read ({error}). Run verify.") from error
     return _declared(table, schema, where)
 
 
 def _read(part: Part, schema: pa.Schema) -> pa.Table:
-    local = part.folder.is_local
     dictionaries = [one.name for one in schema if t.is_dictionary(one.type) and _text(one.type.value_type)]
-    opened = part.folder.path(part.path) if local else part.folder.open(part.path)
-    with pq.ParquetFile(
-        opened, memory_map=local, pre_buffer=not local, read_dictionary=dictionaries, page_checksum_verification=True
-    ) as file:
+    opened = _opened(part)
+    local = isinstance(opened, pa.MemoryMappedFile)
+    with (
+        opened,
+        pq.ParquetFile(
+            opened, pre_buffer=not local, read_dictionary=dictionaries, page_checksum_verification=True
+        ) as file,
+    ):
         if file.metadata.num_rows != part.rows:
             raise DamagedData(
                 f"{part.folder.path(part.path)}: the shard has {file.metadata.num_rows:,} rows, "
@@ -87,6 +91,18 @@ def _read(part: Part, schema: pa.Schema) -> pa.Table:
         groups, skip = _touched(file.metadata, part)
         table = file.read_row_groups(groups, columns=schema.names, use_threads=False)
     return table.slice(skip, part.take)
+
+
+def _opened(part: Part) -> Any:
+    """The shard's file: mapped from the disk or the cache, or read by ranges from its bucket."""
+    if not part.folder.is_local:
+        cached = cache.shard(part.folder, part.path, part.size, part.checksum)
+        return cached or part.folder.open(part.path, part.size)
+    where = part.folder.path(part.path)
+    found = os.stat(where).st_size
+    if found != part.size:
+        raise DamagedData(f"{where}: the shard has {found:,} bytes, the index says {part.size:,}. Run verify.")
+    return pa.memory_map(where)
 
 
 def _touched(metadata: pq.FileMetaData, part: Part) -> tuple[list[int], int]:

@@ -61,11 +61,10 @@ def fingerprint(parts: Mapping[str, str]) -> str:
 def _identified(source: Source) -> Source:
     if source.identity is not None:
         return source
-    parent, _, name = source.url.rpartition("/")
-    if path := source.local_path:
-        parent, _, name = path.rpartition("/")
+    parent, _, name = (source.local_path or source.url).rpartition("/")
     try:
-        return replace(source, identity=storage.checksum(storage.Folder(parent, dict(source.options)), name))
+        place = storage.folder(parent or "/", dict(source.options))
+        return replace(source, identity=storage.checksum(place, name, source.size or None))
     except (FileNotFoundError, StorageFailed) as error:
         raise InvalidDefinition(
             f"{source.url}: has no identity, and is no file whose content could be hashed ({error}). "

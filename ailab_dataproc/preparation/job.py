@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import pickle
+import threading
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -19,6 +22,7 @@ from ailab_dataproc.splitting import Pooled
 from ailab_dataproc.storage import Folder
 
 FAILURES = "failures"
+_looking = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +66,27 @@ def guarded(job: Job, item: Labelled, step: Callable[[Job, Any], None]) -> str:
     Returns:
         The item's label.
     """
-    if not (job.stage / FAILURES).names():
+    with _looking:
+        failed = _another_failed(job.stage, int(time.monotonic()))
+    if not failed:
         try:
             step(job, item)
         except Exception as error:  # told to the driver by the file, which raises it again
             failure = _failure(error, personal=any(map(is_pii, job.schema)))
             job.stage.write(f"{FAILURES}/{item.label}.json", failure)
     return item.label
+
+
+@lru_cache(maxsize=1)
+def _another_failed(stage: Folder, _second: int) -> bool:
+    """Whether an item has failed. Looked up once a second in each process: a bucket takes money for each look."""
+    return bool((stage / FAILURES).names())
+
+
+def forget_failures(job: Job) -> None:
+    """Begin anew, as if no item had failed."""
+    (job.stage / FAILURES).remove()
+    _another_failed.cache_clear()
 
 
 def raise_failure(job: Job) -> None:

@@ -23,6 +23,7 @@ from ailab_dataproc.preparation.tasks import find_sources, make_tasks
 from ailab_dataproc.report import Report
 from ailab_dataproc.splitting import Pooled
 from ailab_dataproc.storage import Folder
+from ailab_dataproc.storage.lock import locked
 
 
 def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Report:
@@ -40,10 +41,6 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
     """
     started = time.perf_counter()
     engine = runners.choose(options, data_dir)
-    if not data_dir.is_local:
-        raise InvalidRequest(
-            f"{data_dir.url}: data is prepared in a folder only, so far. Prepare there and copy it up."
-        )
     _check_formats(dataset, options.formats)
     if isinstance(dataset.splits, Pooled):
         check_values(dataset.splits, dataset.schema, dataset.name)
@@ -52,13 +49,19 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
     final = data_dir / dataset.name / dataset.version
     if final.exists(MANIFEST):
         return _reused(final, read_manifest(final), parts)
-    job = _job(dataset, _stage(data_dir, dataset, parts), options)
-    tasks = make_tasks(divide_all(dataset, sources, options.layout), options.layout)
-    with engine.open(job.stage) as run:
-        steps = Steps(job, run, progress=options.progress)
-        receipts = make_shards(steps, tasks, tuple(dataset.splits))
-    made = Made(dataset, job, parts, options, engine.workers, started, steps.seconds)
-    return publish(made, receipts, sources, final)
+    with locked(data_dir / dataset.name, dataset.version, f"{dataset.name}:{dataset.version}") as lock:
+        if not final.exists(MANIFEST):  # by a twin that this one waited for
+            job = _job(dataset, _stage(data_dir, dataset, parts), options)
+            tasks = make_tasks(divide_all(dataset, sources, options.layout), options.layout)
+            with engine.open(job.stage) as run:
+                steps = Steps(job, run, progress=options.progress)
+                receipts = make_shards(steps, tasks, tuple(dataset.splits))
+            lock.check(final.url)
+            made = Made(dataset, job, parts, options, engine.workers, started, steps.seconds)
+            report = publish(made, receipts, sources, final)
+            if report:
+                return report
+    return _reused(final, read_manifest(final), parts)
 
 
 def _check_formats(dataset: Dataset, formats: Sequence[str]) -> None:

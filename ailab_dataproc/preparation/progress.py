@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from ailab_dataproc.storage import Folder
 
-_EVERY = 0.25  # seconds between two looks
+_EVERY = {True: 0.25, False: 2.0}  # seconds between two looks, on a disk and in a bucket
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def watched(receipts: Folder, total: int, label: str, *, shown: bool) -> Iterato
         line = bar.add_task(f"prepare {label}", total=total)
 
         def watch() -> None:
-            while not done.wait(_EVERY):
+            while not done.wait(_EVERY[receipts.is_local]):
                 bar.update(line, completed=len(receipts.names()))
 
         thread = threading.Thread(target=watch, daemon=True)

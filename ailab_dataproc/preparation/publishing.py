@@ -1,9 +1,11 @@
-"""From finished tasks to a version: index, TFDS metadata, last the manifest, then one rename."""
+"""From finished tasks to a version: index, TFDS metadata, manifest; then all of it becomes visible at once."""
 
 from __future__ import annotations
 
 import inspect
+import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +16,10 @@ import pyarrow.parquet as pq
 
 from ailab_dataproc.dataset import Dataset, Source, describe_columns
 from ailab_dataproc.manifest import INDEX, MANIFEST, SOURCES, Manifest
-from ailab_dataproc.preparation.exchange import SPILLS
 from ailab_dataproc.preparation.fingerprint import fingerprint
-from ailab_dataproc.preparation.job import FAILURES, Job
-from ailab_dataproc.preparation.keys import KEYS
+from ailab_dataproc.preparation.job import Job
 from ailab_dataproc.preparation.options import Options
 from ailab_dataproc.preparation.shards import index_schema
-from ailab_dataproc.preparation.write import RECEIPTS
 from ailab_dataproc.report import Report, peak_memory, versions
 from ailab_dataproc.storage import Folder, HashingFile
 from ailab_dataproc.urls import local_path
@@ -41,31 +40,29 @@ class Made:
     seconds: Mapping[str, float]  # by step
 
 
-def publish(made: Made, receipts: Sequence[pa.Table], sources: Mapping[str, Sequence[Source]], final: Folder) -> Report:
-    """Number the shards, write index, TFDS metadata and manifest, and make the version visible at once."""
+def publish(
+    made: Made, receipts: Sequence[pa.Table], sources: Mapping[str, Sequence[Source]], final: Folder
+) -> Report | None:
+    """Number the shards, write index, TFDS metadata and manifest, and make the version visible at once.
+
+    Returns:
+        None where a twin made the version meanwhile, which is kept.
+    """
     stage = made.job.stage
-    index = _number_shards(made.job, receipts)
+    index, files = _number_shards(made.job, receipts)
     splits = _shard_rows(index, made.dataset)
     index_checksum = _write_table(stage, INDEX, index)
     _write_table(stage, SOURCES, _source_table(sources))
-    if "tfrecord" in made.options.formats:
-        _write_tfds(made, index, splits)
+    metadata = _write_tfds(made, index, splits) if "tfrecord" in made.options.formats else []
     report = _report(made, index, splits, final)
-    for leftover in (RECEIPTS, FAILURES, SPILLS, KEYS):
-        (stage / leftover).remove()
-    for leftover in ("README.txt", "workers.log"):
-        stage.remove_file(leftover)
-    for name in stage.find():
-        if ".tmp-" in name.rsplit("/", 1)[-1]:  # half a file of a run that was killed
-            stage.remove_file(name)
     manifest = _manifest(made, splits, report, index_checksum)
     stage.write(MANIFEST, manifest.model_dump_json(indent=2).encode())
-    stage.become(final, MANIFEST)
-    return report
+    files |= {name: name for name in (INDEX, SOURCES, *metadata, MANIFEST)}
+    return report if stage.become(final, files, MANIFEST) else None
 
 
-def _number_shards(job: Job, receipts: Sequence[pa.Table]) -> pa.Table:
-    """Give the shards of all receipts their numbers and final names; returns the index."""
+def _number_shards(job: Job, receipts: Sequence[pa.Table]) -> tuple[pa.Table, dict[str, str]]:
+    """Give the shards of all receipts their numbers; returns the index, and by final name the name in the stage."""
     found = pa.concat_tables(receipts)
     rows = found.drop_columns("columns").to_pylist()  # whose bounds may be times that Python can't hold
     base = job.dataset.rsplit("/", 1)[-1]
@@ -74,15 +71,16 @@ def _number_shards(job: Job, receipts: Sequence[pa.Table]) -> pa.Table:
         key = (row["split"], row["format"])
         row["shard"] = totals.get(key, 0)
         totals[key] = row["shard"] + 1
+    files = {}
     for row in rows:
         numbers = f"{row['shard']:05d}-of-{totals[row['split'], row['format']]:05d}"
         kind = row["format"]
         name = f"{row['split']}-{numbers}.parquet" if kind == "parquet" else f"{base}-{row['split']}.tfrecord-{numbers}"
-        job.stage.rename(row["path"], f"{kind}/{name}")
+        files[f"{kind}/{name}"] = row["path"]
         row["path"] = f"{kind}/{name}"
     order = sorted(range(len(rows)), key=lambda i: (rows[i]["format"], rows[i]["split"], rows[i]["shard"]))
     plain = pa.Table.from_pylist(rows, schema=pa.schema(list(index_schema(job.schema))[:-1]))
-    return plain.append_column("columns", found["columns"]).take(order).combine_chunks()
+    return plain.append_column("columns", found["columns"]).take(order).combine_chunks(), files
 
 
 def _shard_rows(index: pa.Table, dataset: Dataset) -> dict[str, list[int]]:
@@ -117,20 +115,26 @@ def _write_table(folder: Folder, name: str, table: pa.Table) -> str:
     return hashing.checksum
 
 
-def _write_tfds(made: Made, index: pa.Table, splits: Mapping[str, Sequence[int]]) -> None:
+def _write_tfds(made: Made, index: pa.Table, splits: Mapping[str, Sequence[int]]) -> list[str]:
+    """Write TFDS's metadata, which knows folders only, by way of a temporary one; returns the names."""
     from ailab_dataproc.preparation.tfds import SplitFiles, write_metadata
 
     sizes: dict[str, int] = {}
     for row in index.select(["split", "format", "bytes"]).to_pylist():
         if row["format"] == "tfrecord":
             sizes[row["split"]] = sizes.get(row["split"], 0) + row["bytes"]
-    write_metadata(
-        made.job.stage.url,
-        made.dataset,
-        splits={split: SplitFiles(tuple(rows), sizes.get(split, 0)) for split, rows in splits.items()},
-        file_template="tfrecord/{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
-        metadata={"ailab_dataproc": {"name": made.dataset.name, "fingerprint": fingerprint(made.parts)}},
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        write_metadata(
+            folder,
+            made.dataset,
+            splits={split: SplitFiles(tuple(rows), sizes.get(split, 0)) for split, rows in splits.items()},
+            file_template="tfrecord/{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+            metadata={"ailab_dataproc": {"name": made.dataset.name, "fingerprint": fingerprint(made.parts)}},
+        )
+        names = sorted(os.listdir(folder))
+        for name in names:
+            made.job.stage.write(name, Path(folder, name).read_bytes())
+    return names
 
 
 def _report(made: Made, index: pa.Table, splits: Mapping[str, Sequence[int]], final: Folder) -> Report:

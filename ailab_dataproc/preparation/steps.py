@@ -12,13 +12,13 @@ import pyarrow as pa
 
 from ailab_dataproc.errors import ClusterFailed, StorageFailed
 from ailab_dataproc.preparation.exchange import SPILLS, make_buckets, merge_bucket, spill_task
-from ailab_dataproc.preparation.job import FAILURES, Job, Labelled, guarded, raise_failure
+from ailab_dataproc.preparation.job import Job, Labelled, forget_failures, guarded, raise_failure
 from ailab_dataproc.preparation.keys import KEYS, compare_bucket, make_key_buckets, raise_duplicates
 from ailab_dataproc.preparation.progress import watched
 from ailab_dataproc.preparation.runners import Run
 from ailab_dataproc.preparation.runs import collect
 from ailab_dataproc.preparation.tasks import Task
-from ailab_dataproc.preparation.write import RECEIPTS, read_receipt, write_task
+from ailab_dataproc.preparation.write import RECEIPTS, read_receipts, write_task
 
 
 class Steps:
@@ -54,23 +54,23 @@ class Steps:
         Raises:
             StorageFailed: a receipt is missing afterwards: the engine has lost an item, or sees another folder.
         """
-        missing = [item for item in items if None in self._found(item, receipts)]
-        counted = receipts[0].split("/")[0]
+        names = {item.label: [one.format(item.label) for one in receipts] for item in items}
+        every = [name for group in names.values() for name in group]
+        found = read_receipts(self.job, every)
+        missing = [item for item in items if not found.keys() >= set(names[item.label])]
         if missing:
-            with watched(self.job.stage / counted, len(items), self.job.dataset, shown=self._progress):
+            counted = self.job.stage / receipts[0].split("/")[0]
+            with watched(counted, len(items), self.job.dataset, shown=self._progress):
                 # Beam gives the items to its workers in turns, once and for all.
                 self.run(name, step, sorted(missing, key=lambda item: -item.weight))
-        found = [self._found(item, receipts) for item in items]
-        lost = [item.label for item, tables in zip(items, found, strict=True) if None in tables]
+            found = read_receipts(self.job, every)
+        lost = [label for label, group in names.items() if not found.keys() >= set(group)]
         if lost:
             raise StorageFailed(
                 f"{self.job.stage.url}: the runner ended without {', '.join(lost[:3])}. "
                 "Do its workers see this folder? Prepare it again; what is whole is kept."
             )
-        return [[tables[number] for tables in found] for number in range(len(receipts))]
-
-    def _found(self, item: Labelled, receipts: Sequence[str]) -> list[pa.Table | None]:
-        return [read_receipt(self.job, name.format(item.label)) for name in receipts]
+        return [[found[group[number]] for group in names.values()] for number in range(len(receipts))]
 
 
 def make_shards(steps: Steps, tasks: Sequence[Task], splits: Sequence[str]) -> list[pa.Table]:
@@ -80,7 +80,7 @@ def make_shards(steps: Steps, tasks: Sequence[Task], splits: Sequence[str]) -> l
         The receipts of all shards, in their order.
     """
     job = steps.job
-    (job.stage / FAILURES).remove()
+    forget_failures(job)
     job.stage.write("README.txt", b"An unfinished preparation. Preparing the version again goes on from here.\n")
     with _cleared_on_error(job):
         first = f"{SPILLS}/{{}}.receipt" if job.shuffled else f"{RECEIPTS}/{{}}.arrow"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -59,10 +59,13 @@ def write_receipt(job: Job, name: str, entries: list[dict[str, Any]]) -> None:
     job.stage.write(name, sink.getvalue())
 
 
-def read_receipt(job: Job, name: str) -> pa.Table | None:
-    """A receipt: files with ``path`` and ``bytes``; None where there is none, or a file is missing or cut."""
-    if not job.stage.exists(name):
-        return None
-    receipt = pa.ipc.open_file(io.BytesIO(job.stage.read(name))).read_all()
-    sizes = zip(receipt["path"].to_pylist(), receipt["bytes"].to_pylist(), strict=True)
-    return receipt if all(job.stage.size(path) == size for path, size in sizes) else None
+def read_receipts(job: Job, names: Iterable[str]) -> dict[str, pa.Table]:
+    """By name, the receipts whose files (``path`` and ``bytes``) are all there. One listing for any number."""
+    sizes = job.stage.sizes()
+    found = {}
+    for name, content in job.stage.read_many(set(names) & sizes.keys()).items():
+        receipt = pa.ipc.open_file(io.BytesIO(content)).read_all()
+        wanted = zip(receipt["path"].to_pylist(), receipt["bytes"].to_pylist(), strict=True)
+        if all(sizes.get(path) == size for path, size in wanted):
+            found[name] = receipt
+    return found

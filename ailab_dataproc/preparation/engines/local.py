@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,13 +79,13 @@ def _kept_memory() -> Iterator[None]:
 
 @contextmanager
 def _workers_log(stage: Folder, runner: str) -> Iterator[None]:
-    """Beam's worker processes narrate on the standard error that they inherit: send it to a file in the stage."""
+    """Beam's worker processes narrate on the standard error that they inherit: send it to a file."""
     if runner != "processes":
         yield
         return
     sys.stderr.flush()
     kept = os.dup(2)
-    with open(stage.path("workers.log"), "wb") as log:
+    with open(stage.path("workers.log"), "wb") if stage.is_local else tempfile.TemporaryFile() as log:
         os.dup2(log.fileno(), 2)
         try:
             yield

@@ -1,0 +1,84 @@
+"""What preparations that were killed have left in a data directory. A finished version is never touched."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from ailab_dataproc.manifest import MANIFEST, walk
+from ailab_dataproc.storage import Disk, Folder
+from ailab_dataproc.storage.lock import LOCK, Held, locked
+
+_STAGE = re.compile(r"\.incomplete-(\d+\.\d+\.\d+)-[0-9a-f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Something that nobody needs."""
+
+    path: str
+    bytes: int = 0
+    kept: str = ""  # why it stays; empty: it goes
+
+
+def clean(data_dir: Folder, *, older_than: float = 0.0, dry_run: bool = False) -> Iterator[Leftover]:
+    """Remove what unfinished preparations have left: their folders, locks, temporary files and empty folders.
+
+    Args:
+        data_dir: where to look.
+        older_than: seconds that nothing of it may have changed.
+        dry_run: whether only to tell.
+
+    Yields:
+        Each thing that is removed, or would be, or is kept since it is young or in use.
+    """
+    for name, members in sorted(walk(data_dir), reverse=True):  # what is deep comes first
+        folder = data_dir / name
+        for member in members:
+            if stage := _STAGE.fullmatch(member):
+                yield _stage(folder, member, stage[1], older_than, dry_run)
+            elif member.startswith(LOCK):
+                yield from _lock(folder, member, dry_run)
+            elif ".tmp-" in member:
+                yield _remove(folder, member, older_than, dry_run)
+        if isinstance(folder, Disk) and (not folder.names() or (dry_run and not members)):
+            yield Leftover(folder.url)
+            if not dry_run:
+                folder.prune()
+
+
+def _stage(folder: Folder, member: str, version: str, older_than: float, dry_run: bool) -> Leftover:
+    found = Leftover(folder.path(member))
+    try:
+        with locked(folder, version, found.path, wait=False):
+            return _remove(folder, member, older_than, dry_run, unfinished=folder / version)
+    except Held as error:
+        return replace(found, bytes=sum((folder / member).sizes().values()), kept=str(error))
+
+
+def _remove(
+    folder: Folder, member: str, older_than: float, dry_run: bool, unfinished: Folder | None = None
+) -> Leftover:
+    place = folder / member
+    # In a bucket a version grows under its final name, unseen, for as long as its manifest is missing.
+    half = [unfinished] if unfinished and not folder.is_local and not unfinished.exists(MANIFEST) else []
+    found = Leftover(place.url, sum(sum(one.sizes().values()) for one in (place, *half)))
+    age = time.time() - (place.modified() or 0)
+    if age < older_than:
+        return replace(found, kept=f"it changed {age:.0f} s ago")
+    if not dry_run:
+        for one in (*half, place):
+            one.remove()
+        folder.remove_files([] if folder.is_local else [member])
+    return found
+
+
+def _lock(folder: Folder, member: str, dry_run: bool) -> Iterator[Leftover]:
+    """A lock that nobody holds; letting it go removes it. One that is held is told with its folder."""
+    try:
+        with locked(folder, member.removeprefix(LOCK), folder.path(member), wait=False):
+            yield Leftover(folder.path(member))
+    except Held:
+        return

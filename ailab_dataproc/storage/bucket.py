@@ -1,0 +1,186 @@
+"""A folder in a bucket: an object appears whole when it is closed. No rename, so a version's manifest comes last."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import IO, Any, BinaryIO, Self, cast
+
+from ailab_dataproc.storage.places import Folder
+from ailab_dataproc.storage.sentences import explained
+from ailab_dataproc.storage.stores import filesystem
+
+_TIMES = ("mtime", "updated", "LastModified", "last_modified", "created")  # what file systems call it
+_BLOCK = 16 << 20  # bytes of an upload's request
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket(Folder):
+    """A folder in a bucket, or in whatever else fsspec knows by a URL."""
+
+    @property
+    def is_local(self) -> bool:
+        """Always false."""
+        return False
+
+    def exists(self, name: str) -> bool:
+        """Whether there is such an object; it is read, in one request (asking for its size takes two)."""
+        return bool(self.read_many([name]))
+
+    def read(self, name: str) -> bytes:
+        """The content of an object, in one request."""
+        with explained(self.path(name), "read"):
+            return self._fs.cat_file(self.path(name))
+
+    def read_many(self, names: Iterable[str]) -> dict[str, bytes]:
+        """The contents of the objects that exist, side by side."""
+        paths = {self._fs._strip_protocol(self.path(name)): name for name in names}
+        if not paths:
+            return {}
+        with explained(self.url, "read"):
+            found = {}
+            for path, content in self._fs.cat(list(paths), on_error="return").items():
+                if isinstance(content, FileNotFoundError):
+                    continue
+                if isinstance(content, BaseException):
+                    raise content
+                found[paths[path]] = content
+            return found
+
+    def open(self, name: str, size: int | None = None) -> BinaryIO:
+        """Open an object for reading; with its size known, nothing is asked before the first read."""
+        with explained(self.path(name), "read"):
+            if size is None:
+                return self._fs.open(self.path(name), "rb")
+            return cast(BinaryIO, RangeFile(self._fs, self.path(name), size))
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of all objects, by relative name: a request a thousand."""
+        return {name: int(one["size"]) for name, one in sorted(self._found().items())}
+
+    def names(self) -> list[str]:
+        """What stands directly below."""
+        with explained(self.url, "read"):
+            try:
+                entries = self._fs.ls(self.url, detail=False)
+            except FileNotFoundError:
+                return []
+            root = self._fs._strip_protocol(self.url).rstrip("/") + "/"
+            return sorted({entry.rstrip("/").removeprefix(root) for entry in entries if entry.startswith(root)})
+
+    def modified(self) -> float | None:
+        """When the newest object was written, as the store says."""
+        times = [_seconds(one.get(key)) for one in self._found().values() for key in _TIMES if one.get(key)]
+        return max(times, default=None)
+
+    @contextlib.contextmanager
+    def create(self, name: str) -> Iterator[IO[bytes]]:
+        """An upload that is finished at the end, or given up."""
+        with explained(self.path(name), "write"):
+            file = self._fs.open(self.path(name), "wb", block_size=_BLOCK)
+            try:
+                yield file
+                file.close()
+            except BaseException:
+                # Else closing it, also by the garbage collector, would publish the truncated object.
+                file.closed = True
+                file.discard()
+                raise
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write an object in one request."""
+        with explained(self.path(name), "write"):
+            self._fs.pipe_file(self.path(name), content)
+
+    def write_new(self, name: str, content: bytes) -> bool:
+        """Write an object in one request unless it is there; returns whether it wasn't."""
+        with explained(self.path(name), "write"):
+            try:
+                self._fs.pipe_file(self.path(name), content, mode="create")
+            except FileExistsError:
+                return False
+            return True
+
+    def remove(self) -> None:
+        """Delete all objects below."""
+        self.remove_files(self.sizes())
+
+    def remove_files(self, names: Iterable[str]) -> None:
+        """Delete objects in bulk."""
+        paths = [self.path(name) for name in names]
+        if paths:
+            with explained(self.url, "delete"), contextlib.suppress(FileNotFoundError):
+                self._fs.rm(paths)
+
+    def become(self, final: Self, files: Mapping[str, str], proof: str) -> bool:
+        """Copy within the store, side by side; then write the proof unless a twin has."""
+        there = final.sizes()
+        first = proof not in there
+        if first:
+            final.remove_files(there.keys() - files.keys())  # of another publication, which was killed
+            copied = [name for name in files if name != proof]
+            with explained(final.url, "write"):
+                self._fs.copy([self.path(files[name]) for name in copied], [final.path(name) for name in copied])
+            first = final.write_new(proof, self.read(files[proof]))
+        self.remove()
+        return first
+
+    @property
+    def _fs(self) -> Any:
+        return filesystem(self.url, self.options)
+
+    def _found(self) -> dict[str, dict[str, Any]]:
+        with explained(self.url, "read"):
+            fs = self._fs
+            root = fs._strip_protocol(self.url).rstrip("/") + "/"
+            found = fs.find(self.url, detail=True).items()
+            return {path.removeprefix(root): one for path, one in found if path.startswith(root)}
+
+
+class RangeFile(io.RawIOBase):
+    """An object of known size, read by ranges: a request a read, none to open."""
+
+    def __init__(self, fs: Any, path: str, size: int) -> None:
+        self._fs, self._path, self._size = fs, path, size
+        self._place = 0
+
+    def readable(self) -> bool:
+        """Always true."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always true."""
+        return True
+
+    def tell(self) -> int:
+        """Where the next read begins."""
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move without reading."""
+        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        return self._place
+
+    def read(self, size: int | None = -1) -> bytes:
+        """The next bytes; fewer where the object is shorter than it should be."""
+        stop = self._size if size is None or size < 0 else min(self._place + size, self._size)
+        if stop <= self._place:
+            return b""
+        with explained(self._path, "read"):
+            try:
+                data: bytes = self._fs.cat_file(self._path, start=self._place, end=stop)
+            except Exception as error:
+                if getattr(error, "code", None) != 416:  # the range lies behind the end
+                    raise
+                data = b""
+        self._place += len(data)
+        return data
+
+
+def _seconds(time: Any) -> float:
+    if isinstance(time, str):
+        time = datetime.fromisoformat(time.replace("Z", "+00:00"))
+    return time.timestamp() if isinstance(time, datetime) else float(time)

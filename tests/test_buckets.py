@@ -1,0 +1,350 @@
+"""Buckets: prepared into, read from, killed in the middle, over real HTTP to a store on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as pa_dataset
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from conftest import clicks
+
+from ailab_dataproc import storage
+from ailab_dataproc.cli import cli
+from ailab_dataproc.dataset import Dataset, Source, column
+from ailab_dataproc.errors import DamagedData, VersionConflict
+from ailab_dataproc.loading import load
+from ailab_dataproc.manifest import list_names, open_prepared
+from ailab_dataproc.preparation.pipeline import Options, prepare_dataset
+from ailab_dataproc.preparation.tasks import Layout
+from ailab_dataproc.preparing import prepare
+from ailab_dataproc.verify import verify_version
+
+FILES = {f"{letter}.csv": clicks(30, start=i * 100) for i, letter in enumerate("abcd")}
+SMALL = Layout(shard_bytes=2_000, chunk_rows=10, row_group_rows=20)
+VERSION = "test/clicks/1.0.0/"
+
+
+def digests(contents):
+    """The checksum of each file of a version but the manifest, which says when and by what."""
+    return {
+        name: hashlib.sha256(data).hexdigest() for name, data in sorted(contents.items()) if name != "manifest.json"
+    }
+
+
+def in_bucket(gcs, prefix=VERSION):
+    """The files of a version in the bucket."""
+    found = gcs.objects("lab")
+    return {name.removeprefix(prefix): data for name, data in found.items() if name.startswith(prefix)}
+
+
+def on_disk(folder):
+    """The files of a version on a disk."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def small(gcs):
+    """Prepare with a layout of tiny shards, in a bucket or elsewhere."""
+
+    def made(dataset, data_dir, **options):
+        given = {"runner": "inline", "storage_options": gcs.options} | options
+        return prepare_dataset(dataset, storage.folder(data_dir, gcs.options), Options(layout=SMALL, **given))
+
+    return made
+
+
+@pytest.fixture
+def many():
+    """Define a dataset of so many shards."""
+
+    def made(count):
+        return Dataset(
+            name="test/many",
+            version="1.0.0",
+            schema=pa.schema([column("x", pa.int64(), "number")]),
+            splits={"train": str(count)},
+            sources=lambda split, text: [Source(f"{i:05d}", split, identity=str(i)) for i in range(int(text))],
+            read=lambda source: [pa.table({"x": [int(source.url)]})],
+        )
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("runner", "workers"),
+    [("inline", None), ("threads", 4), pytest.param("processes", 2, marks=pytest.mark.slow)],
+    ids=["inline", "threads", "processes"],
+)
+def test_a_bucket_holds_the_bytes_that_a_disk_would(gcs, bucket, define, small, tmp_path, runner, workers):
+    dataset = define(FILES)
+    small(dataset, str(tmp_path / "disk"))
+    report = small(dataset, bucket, runner=runner, workers=workers)
+    assert report.location == f"{bucket}/test/clicks/1.0.0"
+    assert digests(in_bucket(gcs)) == digests(on_disk(tmp_path / "disk" / VERSION))
+    assert all(name.startswith(VERSION) for name in gcs.objects("lab")), "nothing else is left"
+
+
+def test_preparing_in_a_bucket_again_writes_nothing(gcs, bucket, define, small):
+    small(define(FILES), bucket)
+    requests = gcs.count()
+    assert small(define(FILES), bucket).reused
+    assert not {"upload", "copy", "delete"} & set(requests)
+
+
+def test_another_definition_of_a_version_in_a_bucket_is_a_conflict(gcs, bucket, define, small):
+    small(define(FILES), bucket)
+    before = gcs.objects("lab")
+    with pytest.raises(VersionConflict, match="its sources differs"):
+        small(define({"a.csv": clicks(3)}), bucket)
+    assert gcs.objects("lab") == before
+
+
+@pytest.mark.parametrize("cached", ["1 GB", "0"])
+@pytest.mark.parametrize("backend", ["arrow", "numpy", "pandas", "dask"])
+def test_every_backend_loads_from_a_bucket(bucket, define, small, tmp_path, monkeypatch, backend, cached):
+    monkeypatch.setenv("AILAB_CACHE_BYTES", cached)
+    small(define(FILES), bucket)
+    small(define(FILES), str(tmp_path / "disk"))
+    given = {"split": "train[10%:]", "columns": ["price", "user"], "backend": backend}
+    found, wanted = load("test/clicks", **given), load("test/clicks", data_dir=str(tmp_path / "disk"), **given)
+    if backend == "dask":
+        found, wanted = found.compute(), wanted.compute()
+    if backend == "numpy":
+        assert {name: one.tolist() for name, one in found.items()} == {k: v.tolist() for k, v in wanted.items()}
+    else:
+        assert found.equals(wanted)
+    assert bool(list((tmp_path / "cache").rglob("*"))) is (cached != "0")
+
+
+def test_other_tools_read_the_shards_in_a_bucket(gcs, bucket, define, small):
+    import dask.dataframe as dd
+
+    small(define(FILES), bucket)
+    parquet = f"{bucket}/{VERSION}parquet"
+    users = sorted(i * 100 + j for i in range(4) for j in range(30))
+    fs = storage.filesystem(bucket, gcs.options)
+    assert sorted(pa_dataset.dataset(parquet[5:], filesystem=fs).to_table()["user"].to_pylist()) == users
+    shards = [f"gs://{path}" for path in fs.ls(parquet)]
+    assert sorted(pd.concat(pd.read_parquet(one, storage_options=gcs.options) for one in shards)["user"]) == users
+    assert sorted(dd.read_parquet(shards, storage_options=gcs.options)["user"].compute()) == users
+
+
+def test_plain_tfds_reads_what_was_prepared_in_a_bucket(gcs, bucket, define, small, tmp_path):
+    import tensorflow_datasets as tfds
+
+    small(define(FILES), bucket)
+    for name, content in in_bucket(gcs, "").items():  # TFDS itself can't be told the address of another store
+        (tmp_path / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "copy" / name).write_bytes(content)
+    builder = tfds.builder_from_directory(str(tmp_path / "copy" / VERSION))
+    assert builder.info.splits["train"].num_examples == 120
+    assert len(builder.info.splits["train[:10%]"].file_instructions) >= 1
+
+
+def test_sources_in_a_bucket_are_globbed_and_known_by_their_generation(gcs, bucket, define, data_dir):
+    raw = storage.folder(gcs.bucket("raw"), gcs.options)
+    for name, text in FILES.items():
+        raw.write(f"day/{name}", text.encode())
+    raw.write("day/other.txt", b"no source")
+    dataset = define({}, splits={"train": "gs://raw/day/*.csv"})
+    requests = gcs.count()
+    report = prepare(dataset, data_dir=data_dir, runner="threads", formats=("parquet",))
+    assert report.rows == {"train": 120}
+    assert requests["list"] <= 2 + len(FILES), "the glob is one listing, opening a file asks once more"
+    recorded = pq.read_table(f"{data_dir}/{VERSION}sources.parquet").to_pylist()
+    assert [row["url"] for row in recorded] == [f"gs://raw/day/{name}" for name in FILES]
+    assert all(row["identity"].startswith("generation:") for row in recorded)
+    assert prepare(dataset, data_dir=data_dir, runner="inline", formats=("parquet",)).reused
+    raw.write("day/b.csv", clicks(30, start=100).encode())  # the same bytes, another generation
+    with pytest.raises(VersionConflict, match="its sources differs"):
+        prepare(dataset, data_dir=data_dir, runner="inline", formats=("parquet",))
+
+
+def test_a_data_directory_may_be_any_file_system_that_fsspec_knows(define, small, tmp_path):
+    place = f"memory://{tmp_path.name}"
+    small(define(FILES), place)
+    small(define(FILES), str(tmp_path / "disk"))
+    folder = storage.folder(place) / VERSION.rstrip("/")
+    names = folder.sizes()
+    assert digests(folder.read_many(names)) == digests(on_disk(tmp_path / "disk" / VERSION))
+    assert list_names(storage.folder(place)) == ["test/clicks"]
+    assert load("test/clicks", data_dir=place, backend="arrow").num_rows == 120
+
+
+# --- requests
+
+
+def test_no_work_takes_a_listing_or_a_question_for_each_shard(gcs, bucket, many, small, monkeypatch):
+    count = 150
+    place = storage.folder(bucket, gcs.options)
+    started, requests = time.monotonic(), gcs.count()
+    small(many(count), bucket, formats=("parquet",), runner="threads", workers=8)
+    looks = time.monotonic() - started  # failures are looked for once a second, in two requests
+    assert requests["list"] + requests["info"] <= 12 + 3 * looks
+    assert requests["copy"] <= count + 5
+    assert requests["read"] <= count + 10
+    requests = gcs.count()
+    load("test/many", backend="arrow")
+    assert (requests["list"], requests["info"]) == (1, 0)
+    assert requests["read"] <= count + 5
+    requests = gcs.count()
+    load("test/many", backend="arrow")
+    assert sum(requests.values()) <= 5, "all shards are in the cache"
+    monkeypatch.setenv("AILAB_CACHE_BYTES", "0")
+    requests = gcs.count()
+    load("test/many", backend="arrow")
+    assert (requests["list"], requests["info"]) == (1, 0)
+    prepared = open_prepared(place, "test/many")
+    requests = gcs.count()
+    assert not list(verify_version(prepared))
+    assert (requests["list"], requests["info"]) == (1, 0)
+    requests = gcs.count()
+    assert not list(verify_version(prepared, deep=False))
+    assert sum(requests.values()) <= 4
+    requests = gcs.count()
+    assert list_names(place) == ["test/many"]
+    assert sum(requests.values()) <= 4
+
+
+# --- killed
+
+PARTS = """
+import os, signal
+import pyarrow as pa
+from ailab_dataproc import Dataset, Source, column
+
+def sources(split, text):
+    return [Source(f"part-{i}", split, identity=str(i)) for i in range(6)]
+
+def read(source):
+    if source.url == "part-4" and os.path.exists(DEADLY):
+        os.kill(os.getpid(), signal.SIGKILL)
+    yield pa.table({"x": [int(source.url[-1])] * 1000})
+
+schema = pa.schema([column("x", pa.int64(), "number of the part")])
+splits = {"train": "parts"}
+dataset = Dataset(name="test/parts", version="1.0.0", schema=schema, splits=splits, sources=sources, read=read)
+"""
+PREPARE = "from ailab_dataproc import prepare\nprint(prepare('test/parts', runner='inline').reused)"
+
+
+@pytest.fixture
+def parts(tmp_path, monkeypatch):
+    """The definition of test/parts, whose reading kills the process while the returned file exists."""
+    place = tmp_path / "definitions" / "test" / "parts.py"
+    place.parent.mkdir(parents=True)
+    place.write_text(PARTS.replace("DEADLY", repr(str(tmp_path / "deadly"))))
+    monkeypatch.setenv("AILAB_DATASETS", str(place.parents[1]))
+    return tmp_path / "deadly"
+
+
+def finished(gcs, tmp_path):
+    """Whether test/parts is in the bucket as a disk would have it, and nothing else is."""
+    prepare("test/parts", data_dir=str(tmp_path / "disk"), runner="inline")
+    wanted = digests(on_disk(tmp_path / "disk/test/parts/1.0.0"))
+    assert digests(in_bucket(gcs, "test/parts/1.0.0/")) == wanted
+    assert all(name.startswith("test/parts/1.0.0/") for name in gcs.objects("lab"))
+    assert load("test/parts", backend="arrow").num_rows == 6000
+
+
+def test_killed_while_it_writes_it_goes_on_from_the_last_whole_shard(gcs, bucket, parts, tmp_path):
+    parts.touch()
+    killed = subprocess.run([sys.executable, "-c", PREPARE], check=False, stderr=subprocess.DEVNULL)
+    assert killed.returncode == -signal.SIGKILL
+    left = gcs.objects("lab")
+    assert sum("/receipts/" in name for name in left) == 4
+    assert list_names(storage.folder(bucket, gcs.options)) == []
+    parts.unlink()
+    requests = gcs.count()
+    assert prepare("test/parts", runner="inline").rows == {"train": 6000}
+    shards = [path for path in gcs.paths if path.startswith("POST /upload") and "/parquet/" in path]
+    assert {re.search(r"train-\d+", path)[0] for path in shards} == {"train-00004", "train-00005"}
+    assert requests["copy"] > 6
+    finished(gcs, tmp_path)
+
+
+@pytest.mark.parametrize(("kind", "number"), [("copy", 1), ("copy", 9), ("upload", "manifest.json"), ("delete", 2)])
+def test_killed_while_it_publishes_it_finishes_with_the_same_bytes(gcs, bucket, parts, tmp_path, kind, number):
+    seen = []
+    driver = subprocess.Popen([sys.executable, "-c", PREPARE], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+    def kill(found, path):
+        final = found == kind and (kind != "upload" or "copy" in seen)
+        seen.append(found)
+        if final and (kind == "upload" or seen.count(kind) == number):
+            driver.kill()
+            driver.wait()
+
+    gcs.hook = kill
+    assert driver.wait(60) == -signal.SIGKILL
+    gcs.hook = None
+    manifests = [name for name in in_bucket(gcs, "test/parts/1.0.0/") if name == "manifest.json"]
+    place = storage.folder(bucket, gcs.options)
+    assert list_names(place) == (["test/parts"] if manifests else [])
+    assert bool(manifests) is (kind in {"upload", "delete"})  # the request that was on its way arrives
+    report = prepare("test/parts", runner="threads")
+    assert report.reused is bool(manifests)
+    if manifests:
+        assert CliRunner().invoke(cli, ["clean", "--older-than", "0"]).exit_code == 0
+    finished(gcs, tmp_path)
+
+
+# --- the command line
+
+
+def test_the_commands_work_on_a_bucket(gcs, bucket, define, small):
+    small(define(FILES), bucket)
+
+    def told(*arguments):
+        done = CliRunner().invoke(cli, arguments)
+        assert done.exit_code == 0, done.output + done.stderr
+        return done.stdout
+
+    assert "test/clicks" in [one["name"] for one in json.loads(told("list", "--json"))]
+    assert json.loads(told("describe", "test/clicks", "--json"))["splits"]
+    assert json.loads(told("head", "test/clicks", "-n", "2", "--json"))["rows"][0]["user"] == 0
+    assert "as written" in told("verify", "test/clicks")
+
+
+def test_damage_in_a_bucket_is_found(gcs, bucket, define, small, monkeypatch):
+    small(define(FILES), bucket)
+    place = storage.folder(bucket, gcs.options) / VERSION.rstrip("/")
+    shards = sorted(name for name in in_bucket(gcs) if name.startswith("parquet/"))
+    first, second, third = *shards[:2], shards[-1]
+    content = bytearray(place.read(first))
+    content[40] ^= 1
+    place.write(first, bytes(content))
+    place.write(second, place.read(second)[:-1])
+    place.remove_files([third])
+    prepared = open_prepared(storage.folder(bucket, gcs.options), "test/clicks")
+    assert [fault.path for fault in verify_version(prepared)] == [first, second, third]
+    with pytest.raises(DamagedData, match="other bytes than were written"):
+        load("test/clicks", split="train[:1]", backend="arrow")
+    monkeypatch.setenv("AILAB_CACHE_BYTES", "0")
+    with pytest.raises(DamagedData, match="missing"):
+        load("test/clicks", backend="arrow", split="train[-1:]")
+
+
+def test_no_secret_leaves_the_settings(gcs, bucket, define, small, tmp_path, caplog):
+    hidden = "s3cr3t-v4lue"
+    options = {**gcs.options, "session_kwargs": {"headers": {"X-Key": hidden}}}
+    dataset = define(FILES)
+    place = storage.folder(bucket, options)
+    prepare_dataset(dataset, place, Options(layout=SMALL, runner="inline", storage_options=options))
+    assert not [name for name, content in gcs.objects("lab").items() if hidden.encode() in content]
+    prepared = open_prepared(place, "test/clicks")
+    gcs.deny = {"read": (403, "nobody may")}
+    with pytest.raises(OSError, match="no access") as caught:
+        prepared.index()
+    assert hidden not in f"{caught.value!r} {prepared!r} {place!r} {caplog.text}"
