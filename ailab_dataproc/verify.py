@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ailab_dataproc.manifest import INDEX, MANIFEST, SOURCES, Prepared
+from ailab_dataproc.manifest import INDEX, MANIFEST, SOURCES, STATISTICS, Prepared
 from ailab_dataproc.storage import checksum
 
-_OURS = {MANIFEST, INDEX, SOURCES}
+_OURS = {MANIFEST, INDEX, SOURCES, STATISTICS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,11 @@ def verify_version(prepared: Prepared, *, deep: bool = True) -> Iterator[Fault]:
         return
     if checksum(folder, INDEX) != prepared.manifest.index_checksum:
         yield Fault(INDEX, "is not the index that the manifest was written with")
+    written = prepared.manifest.statistics_checksum
+    if written and not folder.exists(STATISTICS):
+        yield Fault(STATISTICS, "is missing")
+    elif written and checksum(folder, STATISTICS) != written:
+        yield Fault(STATISTICS, "is not the file that the manifest was written with")
     known = set(_OURS)
     present = folder.find()
     for kind in prepared.manifest.formats:

@@ -48,7 +48,8 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
     final = data_dir / dataset.name / dataset.version
     if final.exists(MANIFEST):
         return _reused(final, read_manifest(final), parts)
-    require("apache_beam", "beam")
+    for library in ("apache_beam", "datasketches"):
+        require(library, "beam")
     job = _job(dataset, _stage(data_dir, dataset, parts), options)
     tasks = make_tasks(sources, options.layout)
     _run(job, tasks, options, workers)

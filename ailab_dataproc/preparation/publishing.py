@@ -15,13 +15,23 @@ import pyarrow.parquet as pq
 from ailab_dataproc import schema as contract
 from ailab_dataproc.dataset import Dataset, Source, describe_columns
 from ailab_dataproc.errors import StorageFailed
-from ailab_dataproc.manifest import INDEX, MANIFEST, SOURCES, Manifest
+from ailab_dataproc.manifest import INDEX, MANIFEST, SOURCES, STATISTICS, Manifest
 from ailab_dataproc.preparation.fingerprint import fingerprint
 from ailab_dataproc.preparation.options import Options
+from ailab_dataproc.preparation.summary import statistics_file
 from ailab_dataproc.preparation.tasks import Task
-from ailab_dataproc.preparation.write import FAILURES, RECEIPTS, Job, index_schema, read_receipt
+from ailab_dataproc.preparation.write import (
+    FAILURES,
+    PROFILES,
+    RECEIPTS,
+    Job,
+    index_schema,
+    profile_path,
+    read_receipt,
+    stored_columns,
+)
 from ailab_dataproc.report import Report, peak_memory, versions
-from ailab_dataproc.storage import Folder, HashingFile
+from ailab_dataproc.storage import Folder, HashingFile, checksum
 from ailab_dataproc.urls import local_path
 
 _RECORDED = ("ailab_dataproc", "pyarrow", "numpy", "apache-beam", "tensorflow-datasets")
@@ -49,14 +59,15 @@ def publish(made: Made, tasks: Sequence[Task], sources: Mapping[str, Sequence[So
     if "tfrecord" in made.options.formats:
         _write_tfds(made, index, splits)
     report = _report(made, index, splits, final)
-    for leftover in (RECEIPTS, FAILURES):
+    statistics_checksum = _write_statistics(made, tasks, index)
+    for leftover in (RECEIPTS, PROFILES, FAILURES):
         (stage / leftover).remove()
     for leftover in ("README.txt", "workers.log"):
         stage.remove_file(leftover)
     for name in stage.find():
         if ".tmp-" in name.rsplit("/", 1)[-1]:  # half a file of a run that was killed
             stage.remove_file(name)
-    manifest = _manifest(made, splits, report, index_checksum)
+    manifest = _manifest(made, splits, report, (index_checksum, statistics_checksum))
     stage.write(MANIFEST, manifest.model_dump_json(indent=2).encode())
     stage.become(final, MANIFEST)
     return report
@@ -120,6 +131,17 @@ def _write_table(folder: Folder, name: str, table: pa.Table) -> str:
     return hashing.checksum
 
 
+def _write_statistics(made: Made, tasks: Sequence[Task], index: pa.Table) -> str:
+    """Merge what the tasks have counted; returns the file's checksum."""
+    stage = made.job.stage
+    parts = {
+        split: [stage.read(profile_path(task)) for task in tasks if task.split == split]
+        for split in made.dataset.splits
+    }
+    stage.write(STATISTICS, statistics_file(stored_columns(made.dataset.schema), parts, index))
+    return checksum(stage, STATISTICS)
+
+
 def _write_tfds(made: Made, index: pa.Table, splits: Mapping[str, Sequence[int]]) -> None:
     from ailab_dataproc.preparation.tfds import SplitFiles, write_metadata
 
@@ -154,7 +176,7 @@ def _report(made: Made, index: pa.Table, splits: Mapping[str, Sequence[int]], fi
     )
 
 
-def _manifest(made: Made, splits: dict[str, list[int]], report: Report, index_checksum: str) -> Manifest:
+def _manifest(made: Made, splits: dict[str, list[int]], report: Report, checksums: tuple[str, str]) -> Manifest:
     dataset = made.dataset
     return Manifest(
         name=dataset.name,
@@ -166,7 +188,8 @@ def _manifest(made: Made, splits: dict[str, list[int]], report: Report, index_ch
         splits=splits,
         formats=list(made.options.formats),
         bytes=report.bytes,
-        index_checksum=index_checksum,
+        index_checksum=checksums[0],
+        statistics_checksum=checksums[1],
         owner=dataset.owner,
         description=dataset.description,
         citation=dataset.citation,

@@ -21,6 +21,7 @@ from ailab_dataproc.definition import run_text
 from ailab_dataproc.errors import AilabError, InvalidData, SourceFailed
 from ailab_dataproc.preparation.conform import conform
 from ailab_dataproc.preparation.parquet import ParquetShard, stored
+from ailab_dataproc.preparation.profile import Profile
 from ailab_dataproc.preparation.readers import reader
 from ailab_dataproc.preparation.statistics import ColumnStatistics, struct_type
 from ailab_dataproc.preparation.tasks import Layout, Task
@@ -28,6 +29,7 @@ from ailab_dataproc.storage import Folder, HashingFile
 
 FAILURES = "failures"
 RECEIPTS = "receipts"
+PROFILES = "profiles"
 ENDINGS = {"parquet": ".parquet", "tfrecord": ".tfrecord"}
 
 
@@ -79,11 +81,16 @@ def run_task(job: Job, task: Task) -> str:
 def read_receipt(job: Job, task: Task) -> pa.Table | None:
     """The receipt of a finished task: its shards as rows of the index; None where a file is missing or cut."""
     name = f"{RECEIPTS}/{task.label}.arrow"
-    if not job.stage.exists(name):
+    if not job.stage.exists(name) or not job.stage.exists(profile_path(task)):
         return None
     receipt = pa.ipc.open_file(io.BytesIO(job.stage.read(name))).read_all()
     sizes = zip(receipt["path"].to_pylist(), receipt["bytes"].to_pylist(), strict=True)
     return receipt if all(job.stage.size(path) == size for path, size in sizes) else None
+
+
+def profile_path(task: Task) -> str:
+    """Where the statistics of a task's rows lie until they are merged."""
+    return f"{PROFILES}/{task.label}.json"
 
 
 def raise_failure(job: Job) -> None:
@@ -125,6 +132,7 @@ class _Shard:
 
 def _write_shards(job: Job, task: Task) -> None:
     schema = contract.decode(job.arrow_schema, job.dataset)
+    profile = Profile(stored_columns(schema))
     entries: list[dict[str, Any]] = []
     chunks = _rechunked(_rows_of(job, task, schema), job.layout.chunk_rows)
     chunk = next(chunks, None)
@@ -133,7 +141,7 @@ def _write_shards(job: Job, task: Task) -> None:
         with contextlib.ExitStack() as stack:
             shard = _open_shard(job, task, number, schema, chunk, stack)
             while chunk is not None and shard.bytes < job.layout.shard_bytes:
-                _write_chunk(shard, chunk)
+                _write_chunk(shard, profile, chunk)
                 chunk = next(chunks, None)
             for writer in shard.writers.values():
                 writer.close()
@@ -141,6 +149,7 @@ def _write_shards(job: Job, task: Task) -> None:
                 if t.is_string(one.column.type):
                     one.text = shard.writers["parquet"].text_bounds(one.column.name)
         entries += _entries(job, task, number, shard)
+    job.stage.write(profile_path(task), profile.to_bytes())
     receipt = pa.Table.from_pylist(entries, schema=index_schema(schema))
     sink = io.BytesIO()
     with pa.ipc.new_file(sink, receipt.schema) as file:
@@ -191,7 +200,7 @@ def _rechunked(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.Reco
 def _open_shard(
     job: Job, task: Task, number: int, schema: pa.Schema, first: pa.RecordBatch | None, stack: contextlib.ExitStack
 ) -> _Shard:
-    shard = _Shard(statistics=[ColumnStatistics(one) for one in _stored_columns(schema)])
+    shard = _Shard(statistics=[ColumnStatistics(one) for one in stored_columns(schema)])
     for kind in job.formats:
         file = HashingFile(stack.enter_context(job.stage.create(_stage_path(task, number, kind))))
         shard.files[kind] = file
@@ -202,11 +211,12 @@ def _open_shard(
 def _writer(kind: str, file: HashingFile, schema: pa.Schema, first: pa.RecordBatch | None, job: Job) -> Any:
     if kind == "parquet":
         return ParquetShard(file, first, stored(schema), job.layout)
-    return _TFRecordShard(file, pa.schema(_stored_columns(schema)), job.dataset)
+    return _TFRecordShard(file, stored_columns(schema), job.dataset)
 
 
-def _stored_columns(schema: pa.Schema) -> list[pa.Field]:
-    return [one.with_metadata(schema.field(one.name).metadata) for one in stored(schema)]
+def stored_columns(schema: pa.Schema) -> pa.Schema:
+    """The columns as the files hold them, with the declared ones' metadata."""
+    return pa.schema([one.with_metadata(schema.field(one.name).metadata) for one in stored(schema)])
 
 
 def _decoded(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -216,8 +226,9 @@ def _decoded(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch.cast(stored(batch.schema))
 
 
-def _write_chunk(shard: _Shard, chunk: pa.RecordBatch) -> None:
+def _write_chunk(shard: _Shard, profile: Profile, chunk: pa.RecordBatch) -> None:
     batch = _decoded(chunk)
+    profile.add(batch)
     for writer in shard.writers.values():
         writer.write(batch)
     for one, column in zip(shard.statistics, batch.columns, strict=True):
