@@ -21,10 +21,10 @@ from ailab_dataproc.preparation.moments import is_number, shown, units
 
 ONE_IN = 16  # rows of a large task that are sampled: all rows would take 10 times as long
 WHOLE = 32_768  # rows of a task up to which all are taken, and that are handled at a time
-_DISTINCT = 11  # base-2 logarithm of the values that a theta sketch keeps: 2.2 % standard error, exact up to 2**11
-_FIRST = 4_096  # values that are fed to an empty sketch, before most can be told to be of no use
+_DISTINCT = 10  # base-2 logarithm of the values that a theta sketch keeps: 3.1 % standard error, exact up to 1,024
+_FIRST = 2_048  # values that are fed to an empty sketch, before most can be told to be of no use
 _FREQUENT = 9  # base-2 logarithm of the counters, of which three quarters are used
-_FED = 64  # values of a portion that are fed to the counters, the most frequent first
+_FED = 32  # values of a portion that are fed to the counters, the most frequent first
 _LONGEST = 64  # characters of a text that may be shown, as in the index
 _POINTS = 256  # order statistics kept of a portion: an error of 0.2 % in rank
 _KEPT = 8_192  # points of a task after which they are condensed
@@ -155,9 +155,10 @@ def most_frequent(states: Iterable[str], many: int) -> list[dict[str, Any]]:
 class Points:
     """Values in order, each standing for some rows: what quantiles and histograms are made from."""
 
-    def __init__(self, values: Sequence[Any] = (), weights: Sequence[float] = (), kind: str = "<f8") -> None:
-        self._values = [np.asarray(values, kind)] if len(values) else []
-        self._weights = [np.asarray(weights, np.float64)] if len(values) else []
+    def __init__(self, values: str = "", weights: str = "", kind: str = "<f8") -> None:
+        """Begin with none, or with what `state` told."""
+        self._values = [np.frombuffer(bytes.fromhex(values), kind)] if values else []
+        self._weights = [np.frombuffer(bytes.fromhex(weights), np.float64)] if values else []
 
     def add(self, values: np.ndarray, weight: float) -> None:
         """Take values without NaN, each standing for `weight` rows."""
@@ -185,10 +186,10 @@ class Points:
         order = np.argsort(values, kind="stable")
         return values[order], weights[order]
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, str]:
         """The arguments that make it again."""
         values, weights = self.sorted()
-        return {"values": values.tolist(), "weights": weights.tolist(), "kind": values.dtype.str}
+        return {"values": values.tobytes().hex(), "weights": weights.tobytes().hex(), "kind": values.dtype.str}
 
 
 def quantiles(points: Points, parts: Sequence[float], type_: pa.DataType) -> dict[str, Any]:
