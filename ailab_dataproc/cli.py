@@ -21,6 +21,7 @@ from ailab_dataproc.commands.options import (
     settings_of,
     split_names,
 )
+from ailab_dataproc.commands.stats import stats
 from ailab_dataproc.errors import DamagedData
 from ailab_dataproc.program import Program
 
@@ -237,6 +238,9 @@ def completion(shell: str) -> None:
     if kind is None:
         raise click.UsageError(f"click knows no completion for {shell}.")
     click.echo(kind(cli, {}, PROGRAM, _VARIABLE).source())
+
+
+cli.add_command(stats)
 
 
 def main() -> None:

@@ -202,19 +202,20 @@ def quantiles(points: Points, parts: Sequence[float], type_: pa.DataType) -> dic
 
 
 def histogram(points: Points, bars: int, type_: pa.DataType) -> dict[str, Any]:
-    """Rows by value, about, from the 1 % to the 99 % quantile; empty where these are equal or infinite."""
+    """Rows in ranges of equal width from the 1 % to the 99 % quantile, about; empty where these are equal."""
     values, weights = points.sorted()
     if not len(values):
         return {}
     low, high = _at(values, weights, np.array([0.01, 0.99])).tolist()
-    width = high - low
-    if not 0 < width < np.inf:
+    width = high - low + (1 if values.dtype.kind in "iu" else 0)
+    if not (low < high and width < np.inf):
         return {}
+    bars = min(bars, width) if values.dtype.kind in "iu" else bars
     inside = (values >= low) & (values <= high)
     places = [min(int((value - low) / width * bars), bars - 1) for value in values[inside].tolist()]
     rows = np.bincount(places, weights=weights[inside], minlength=bars)
-    edges = [shown(low, type_), shown(high, type_)]
-    return {"from": edges[0], "to": edges[1], "rows": [round(one) for one in rows.tolist()]}
+    counts = [round(one) for one in rows.tolist()]
+    return {"from": shown(low, type_), "to": shown(high, type_), "rows": counts}
 
 
 def _chosen(start: int, count: int) -> pa.Array:
