@@ -66,9 +66,8 @@ def shown(unit: Unit, type_: pa.DataType) -> Any:
     """A unit as JSON holds it: a number, true or false; times, decimals and what JSON lacks as text."""
     if t.is_boolean(type_):
         return bool(unit)
-    if t.is_decimal128(type_):
-        whole = round(unit)
-        return str(Decimal((whole < 0, tuple(int(digit) for digit in str(abs(whole))), -type_.scale)))
+    if t.is_decimal128(type_) and isinstance(unit, int):
+        return str(Decimal((unit < 0, tuple(int(digit) for digit in str(abs(unit))), -type_.scale)))
     if t.is_date32(type_):
         return str(np.datetime64(round(unit), "D"))
     if t.is_timestamp(type_):

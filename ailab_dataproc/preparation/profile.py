@@ -19,6 +19,8 @@ from ailab_dataproc.dataset import is_pii
 from ailab_dataproc.preparation.moments import Lengths, Moments, has_length, is_list, is_number, numbers, units
 from ailab_dataproc.preparation.sketches import Distinct, Frequent, Points, Sample
 
+_EMPTY = "\0 the empty text"  # a sketch takes no notice of an empty text itself
+
 
 class Profile:
     """Collects the statistics of one task's rows."""
@@ -88,6 +90,7 @@ class _Column:
         """Count sampled rows, each standing for `weight` of them."""
         self._looked += len(array)
         array = array.drop_null() if array.null_count else array
+        array = array.cast(pa.float32()) if t.is_float16(array.type) else array  # Arrow counts no halves
         counted = pc.value_counts(array)
         values, rows = counted.field("values"), counted.field("counts").to_numpy() * weight
         if self._distinct and not self._hashed:
@@ -122,7 +125,9 @@ def _without_nan(values: np.ndarray) -> np.ndarray:
 def _distinct_keys(values: pa.Array) -> list[Any]:
     """What a sketch takes for distinct values."""
     if t.is_binary(values.type) or t.is_large_binary(values.type):
-        return [one.decode("latin-1") for one in values.to_pylist()]
+        return [one.decode("latin-1") or _EMPTY for one in values.to_pylist()]
     if t.is_decimal128(values.type):
         return [str(one) for one in units(values)]
-    return _without_nan(numbers(values)).tolist() if is_number(values.type) else values.to_pylist()
+    if is_number(values.type):
+        return _without_nan(numbers(values)).tolist()
+    return [one or _EMPTY for one in values.to_pylist()]

@@ -226,7 +226,7 @@ def _chosen(start: int, count: int) -> pa.Array:
 
 
 # Only raw bits of Philox: NumPy promises their stream for ever.
-_JITTER = (np.random.Philox(0).random_raw(512).view(np.uint8) % ONE_IN).astype(np.int64)
+_JITTER = np.random.Philox(0).random_raw(8_192).astype("<u8").view(np.uint8) % ONE_IN
 
 
 def _at(values: np.ndarray, weights: np.ndarray, parts: np.ndarray) -> np.ndarray:
