@@ -23,6 +23,7 @@ from ailab_dataproc.commands.options import (
     settings_of,
     split_names,
 )
+from ailab_dataproc.commands.stats import stats
 from ailab_dataproc.errors import DamagedData
 from ailab_dataproc.program import Program
 
@@ -249,6 +250,7 @@ def completion(shell: str) -> None:
 
 
 cli.add_command(clean)
+cli.add_command(stats)
 
 
 def main() -> None:

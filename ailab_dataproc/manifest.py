@@ -22,6 +22,7 @@ from ailab_dataproc.storage import Folder
 MANIFEST = "manifest.json"
 INDEX = "index.parquet"
 SOURCES = "sources.parquet"
+STATISTICS = "statistics.json"
 _FORMAT_VERSION = 1
 _NAME_PART = re.compile(r"[a-z0-9][a-z0-9_]*")
 _VERSION_FOLDER = re.compile(r"\d+\.\d+\.\d+")
@@ -43,6 +44,7 @@ class Manifest(BaseModel):
     formats: list[str]
     bytes: dict[str, int]  # as stored, by format
     index_checksum: str
+    statistics_checksum: str | None = None  # None: prepared before there were statistics
     owner: str = ""
     description: str = ""
     citation: str = ""

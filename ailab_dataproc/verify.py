@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from ailab_dataproc.manifest import INDEX, MANIFEST, SOURCES, Prepared
+from ailab_dataproc.manifest import INDEX, MANIFEST, SOURCES, STATISTICS, Prepared
 from ailab_dataproc.storage import Folder, checksum
 
-_OURS = {MANIFEST, INDEX, SOURCES}
+_OURS = {MANIFEST, INDEX, SOURCES, STATISTICS}
 _SIDE_BY_SIDE = 8  # files that are read at a time
 
 
@@ -39,6 +39,11 @@ def verify_version(prepared: Prepared, *, deep: bool = True) -> Iterator[Fault]:
         return
     if checksum(folder, INDEX, sizes[INDEX]) != prepared.manifest.index_checksum:
         yield Fault(INDEX, "is not the index that the manifest was written with")
+    written = prepared.manifest.statistics_checksum
+    if written and STATISTICS not in sizes:
+        yield Fault(STATISTICS, "is missing")
+    elif written and checksum(folder, STATISTICS, sizes[STATISTICS]) != written:
+        yield Fault(STATISTICS, "is not the file that the manifest was written with")
     known = set(_OURS)
     for kind in prepared.manifest.formats:
         rows = prepared.index(kind).select(["path", "bytes", "checksum"]).to_pylist()

@@ -22,11 +22,12 @@ LAYERS = (
     ("backends", "report"),
     ("planning",),
     ("preparation", "catalog", "cluster"),
-    ("testing", "loading", "preparing", "verify", "leftovers", "describing"),
+    ("testing", "loading", "preparing", "verify", "leftovers", "describing", "statistics"),
     ("jobs",),
     ("experiment",),
     ("site",),
     ("tables", "program"),
+    ("statistics_page",),
     ("commands",),
     ("cli", "demo", "__main__"),
 )

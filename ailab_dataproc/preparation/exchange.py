@@ -53,7 +53,7 @@ def merge_bucket(job: Job, bucket: Bucket) -> None:
             for batch in rows.take(order.slice(start, job.layout.chunk_rows)).combine_chunks().to_batches():
                 writer.write(batch)
         entries = writer.close(at_least_one=True)
-    write_receipt(job, f"{RECEIPTS}/{bucket.label}.arrow", entries)
+    write_receipt(job, f"{RECEIPTS}/{bucket.label}.arrow", entries, [writer.profile()])
 
 
 def _gathered(job: Job, bucket: Bucket) -> pa.Table:

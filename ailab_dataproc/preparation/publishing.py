@@ -15,13 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ailab_dataproc.dataset import Dataset, Source, describe_columns
-from ailab_dataproc.manifest import INDEX, MANIFEST, SOURCES, Manifest
+from ailab_dataproc.manifest import INDEX, MANIFEST, SOURCES, STATISTICS, Manifest
 from ailab_dataproc.preparation.fingerprint import fingerprint
 from ailab_dataproc.preparation.job import Job
 from ailab_dataproc.preparation.options import Options
-from ailab_dataproc.preparation.shards import index_schema
+from ailab_dataproc.preparation.shards import index_schema, stored_columns
+from ailab_dataproc.preparation.summary import statistics_file
 from ailab_dataproc.report import Report, peak_memory, versions
-from ailab_dataproc.storage import Folder, HashingFile
+from ailab_dataproc.storage import Folder, HashingFile, checksum
 from ailab_dataproc.urls import local_path
 
 _RECORDED = ("ailab_dataproc", "pyarrow", "numpy", "apache-beam", "tensorflow-datasets")
@@ -55,9 +56,10 @@ def publish(
     _write_table(stage, SOURCES, _source_table(sources))
     metadata = _write_tfds(made, index, splits) if "tfrecord" in made.options.formats else []
     report = _report(made, index, splits, final)
-    manifest = _manifest(made, splits, report, index_checksum)
+    statistics_checksum = _write_statistics(made, receipts, index)
+    manifest = _manifest(made, splits, report, (index_checksum, statistics_checksum))
     stage.write(MANIFEST, manifest.model_dump_json(indent=2).encode())
-    files |= {name: name for name in (INDEX, SOURCES, *metadata, MANIFEST)}
+    files |= {name: name for name in (INDEX, SOURCES, STATISTICS, *metadata, MANIFEST)}
     return report if stage.become(final, files, MANIFEST) else None
 
 
@@ -115,6 +117,14 @@ def _write_table(folder: Folder, name: str, table: pa.Table) -> str:
     return hashing.checksum
 
 
+def _write_statistics(made: Made, receipts: Sequence[pa.Table], index: pa.Table) -> str:
+    """Merge what the tasks have counted; returns the file's checksum."""
+    told = [receipt.schema.metadata or {} for receipt in receipts]
+    parts = {split: [one[split.encode()] for one in told if split.encode() in one] for split in made.dataset.splits}
+    made.job.stage.write(STATISTICS, statistics_file(stored_columns(made.dataset.schema), parts, index))
+    return checksum(made.job.stage, STATISTICS)
+
+
 def _write_tfds(made: Made, index: pa.Table, splits: Mapping[str, Sequence[int]]) -> list[str]:
     """Write TFDS's metadata, which knows folders only, by way of a temporary one; returns the names."""
     from ailab_dataproc.preparation.tfds import SplitFiles, write_metadata
@@ -155,7 +165,7 @@ def _report(made: Made, index: pa.Table, splits: Mapping[str, Sequence[int]], fi
     )
 
 
-def _manifest(made: Made, splits: dict[str, list[int]], report: Report, index_checksum: str) -> Manifest:
+def _manifest(made: Made, splits: dict[str, list[int]], report: Report, checksums: tuple[str, str]) -> Manifest:
     dataset = made.dataset
     return Manifest(
         name=dataset.name,
@@ -167,7 +177,8 @@ def _manifest(made: Made, splits: dict[str, list[int]], report: Report, index_ch
         splits=splits,
         formats=list(made.options.formats),
         bytes=report.bytes,
-        index_checksum=index_checksum,
+        index_checksum=checksums[0],
+        statistics_checksum=checksums[1],
         owner=dataset.owner,
         description=dataset.description,
         citation=dataset.citation,

@@ -12,6 +12,7 @@ import pyarrow.types as t
 
 from ailab_dataproc.preparation.job import Job
 from ailab_dataproc.preparation.parquet import ParquetShard, stored
+from ailab_dataproc.preparation.profile import Profile
 from ailab_dataproc.preparation.statistics import ColumnStatistics, struct_type
 from ailab_dataproc.storage import HashingFile
 
@@ -32,6 +33,11 @@ def index_schema(schema: pa.Schema) -> pa.Schema:
             ("columns", struct_type(schema)),
         ]
     )
+
+
+def stored_columns(schema: pa.Schema) -> pa.Schema:
+    """The columns as the files hold them, with the declared ones' metadata."""
+    return pa.schema([one.with_metadata(schema.field(one.name).metadata) for one in stored(schema)])
 
 
 @dataclass(slots=True)
@@ -70,6 +76,7 @@ class ShardWriter:
         self._shard: _Shard | None = None
         self._files = contextlib.ExitStack()
         self._entries: list[dict[str, Any]] = []
+        self._profile = Profile(stored_columns(self._schema))
 
     def __enter__(self) -> ShardWriter:
         return self
@@ -105,10 +112,15 @@ class ShardWriter:
         self._close_shard()
         return self._entries
 
+    def profile(self) -> tuple[str, bytes]:
+        """The split, and what its statistics need of all rows that were written."""
+        return self._split, self._profile.to_bytes()
+
     def _write_chunk(self, chunk: pa.RecordBatch) -> None:
         if self._shard is not None and self._shard.bytes >= self._limit:
             self._close_shard()
         shard = self._shard = self._shard or self._open(chunk)
+        self._profile.add(chunk)
         for writer in shard.writers.values():
             writer.write(chunk)
         for one, column in zip(shard.statistics, chunk.columns, strict=True):
@@ -117,7 +129,7 @@ class ShardWriter:
         shard.bytes = sum(one.bytes for one in shard.statistics)
 
     def _open(self, first: pa.RecordBatch | None) -> _Shard:
-        columns = [one.with_metadata(self._schema.field(one.name).metadata) for one in stored(self._schema)]
+        columns = stored_columns(self._schema)
         shard = _Shard(statistics=[ColumnStatistics(one) for one in columns])
         for kind in self._job.formats:
             file = HashingFile(self._files.enter_context(self._job.stage.create(self._path(kind))))
@@ -125,7 +137,7 @@ class ShardWriter:
             if kind == "parquet":
                 shard.writers[kind] = ParquetShard(file, first, stored(self._schema), self._job.layout)
             else:
-                shard.writers[kind] = _TFRecordShard(file, pa.schema(columns), self._job.dataset)
+                shard.writers[kind] = _TFRecordShard(file, columns, self._job.dataset)
         return shard
 
     def _close_shard(self) -> None:

@@ -37,7 +37,7 @@ def write_task(job: Job, task: Task) -> None:
         for writer in writers.values():  # a split has a shard, be it an empty one
             entries += writer.close(at_least_one=task.number == 0 or not job.rule)
     keys.close()
-    write_receipt(job, f"{RECEIPTS}/{task.label}.arrow", entries)
+    write_receipt(job, f"{RECEIPTS}/{task.label}.arrow", entries, [one.profile() for one in writers.values()])
 
 
 def shared_out(job: Job, task: Task, rows: Rows) -> Iterator[tuple[str, pa.RecordBatch]]:
@@ -50,9 +50,10 @@ def shared_out(job: Job, task: Task, rows: Rows) -> Iterator[tuple[str, pa.Recor
         yield split, rows.batch if whole else rows.batch.take(pa.array(numbers.astype(np.int64)))
 
 
-def write_receipt(job: Job, name: str, entries: list[dict[str, Any]]) -> None:
-    """Say, last of all, which shards an item has become."""
-    receipt = pa.Table.from_pylist(entries, schema=index_schema(job.schema))
+def write_receipt(job: Job, name: str, entries: list[dict[str, Any]], profiles: Iterable[tuple[str, bytes]]) -> None:
+    """Say, last of all, which shards an item has become; what statistics need of each split travels as metadata."""
+    schema = index_schema(job.schema).with_metadata(dict(profiles))
+    receipt = pa.Table.from_pylist(entries, schema=schema)
     sink = io.BytesIO()
     with pa.ipc.new_file(sink, receipt.schema) as file:
         file.write_table(receipt)
