@@ -54,6 +54,8 @@ def merge(schema: pa.Schema, parts: Iterable[bytes]) -> dict[str, Any]:
 
 def _text_bounds(shards: pa.Table, column: str) -> dict[str, str]:
     """Min and max of a text; empty where the index doesn't know them, or there is no value."""
+    if shards.schema.field("columns").type.field(column).type.get_field_index("min") < 0:
+        return {}  # a dictionary
     nulls, low, high = (pc.struct_field(shards["columns"], [column, one]) for one in ("nulls", "min", "max"))
     filled = pc.less(nulls, shards["rows"])
     if not pc.any(filled).as_py() or pc.any(pc.and_(filled, pc.is_null(low))).as_py():
