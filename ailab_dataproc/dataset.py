@@ -24,7 +24,7 @@ class Source:
 
     url: str
     split: str
-    size: int = 0  # bytes as stored; 0 where the source is no file
+    size: int = 0  # bytes as stored; 0 where the source is no file, or a web server doesn't say
     identity: str | None = None  # changes when the content does; None: the content is hashed
     options: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -40,7 +40,7 @@ class Source:
     @property
     def name(self) -> str:
         """The last part of the URL, for messages."""
-        return self.url.rstrip("/").rsplit("/", 1)[-1] or self.url
+        return urls.file_name(self.url)
 
 
 Read = Callable[[Source], Iterable[Any]]

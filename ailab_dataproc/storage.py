@@ -203,16 +203,21 @@ def folder(url: str | os.PathLike[str], options: dict[str, Any] | None = None) -
 
 
 def filesystem(url: str, options: dict[str, Any] | None) -> Any:
-    """The fsspec file system of a URL; raises `StorageFailed` where its library isn't there."""
+    """The fsspec file system of a URL; raises `StorageFailed` where its library isn't there.
+
+    A web server never gets the options, which may hold a bucket's credentials.
+    """
     import fsspec
 
     scheme = url.split("://", 1)[0]
+    if scheme in ("http", "https"):
+        options = None
     try:
         return fsspec.filesystem(scheme, **(options or {}))
     except ValueError as error:
         raise StorageFailed(f"{url}: no file system for {scheme}:// ({error}).") from error
     except ImportError as error:
-        extra = {"gs": "gcs", "gcs": "gcs"}.get(scheme)
+        extra = {"gs": "gcs", "gcs": "gcs", "http": "http", "https": "http"}.get(scheme)
         line = f"pip install 'ailab_dataproc[{extra}]'" if extra else str(error)
         raise StorageFailed(f"{url}: the library for {scheme}:// is not installed. {line}") from error
 

@@ -8,9 +8,12 @@ import importlib.util
 import os
 from dataclasses import dataclass
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit, urlunsplit
 
-from ailab_dataproc.errors import StorageFailed
+from ailab_dataproc.errors import InvalidRequest, StorageFailed
 from ailab_dataproc.storage import explained, filesystem, is_local
+
+_GONE = (404, 410)  # what a web server answers for what isn't there
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,7 @@ class Stat:
     """What a listing says about one file."""
 
     url: str
-    size: int  # bytes
+    size: int | None  # bytes; None where a web server doesn't say
     identity: str | None = None  # what a store says changes with the content (a bucket's generation or etag)
 
 
@@ -30,6 +33,8 @@ def expand(pattern: str, options: dict[str, Any] | None = None) -> list[Stat]:
     if pattern.startswith("package://"):
         path = _resolve(pattern)
         return [Stat(pattern, os.stat(path).st_size)] if os.path.isfile(path) else []
+    if is_web(pattern):
+        return _expand_web(pattern)
     with explained(pattern, "read"):
         if is_local(pattern) or pattern.startswith("file://"):
             return _expand_local(_resolve(pattern))
@@ -37,7 +42,7 @@ def expand(pattern: str, options: dict[str, Any] | None = None) -> list[Stat]:
         found = fs.glob(pattern, detail=True) if any(c in pattern for c in "*?[") else _info(fs, pattern)
         scheme = pattern.split("://", 1)[0]
         return [
-            Stat(f"{scheme}://{path.lstrip('/')}", int(info["size"]), _store_identity(info))
+            Stat(f"{scheme}://{path.lstrip('/')}", int(info["size"]), store_identity(info))
             for path, info in sorted(found.items())
             if info["type"] == "file"
         ]
@@ -47,7 +52,11 @@ def open_url(url: str, options: dict[str, Any] | None = None, compression: str |
     """Open any path or URL for reading; ``compression="infer"`` unpacks by the name's ending."""
     import fsspec
 
-    with explained(url, "read"):
+    with explained(shown(url), "read"):
+        if is_web(url):
+            if compression == "infer":
+                compression = fsspec.utils.infer_compression(file_name(url))
+            return fsspec.open(url, "rb", compression=compression).open()
         local = is_local(url) or url.startswith(("package://", "file://"))
         opened = fsspec.open(
             _resolve(url) if local else url, "rb", compression=compression, **({} if local else options or {})
@@ -60,6 +69,26 @@ def local_path(url: str) -> str | None:
     if is_local(url) or url.startswith(("package://", "file://")):
         return _resolve(url)
     return None
+
+
+def is_web(url: str) -> bool:
+    """True for http:// and https://, where a ``?`` begins a query and nothing can be listed."""
+    return url.startswith(("http://", "https://"))
+
+
+def file_name(url: str) -> str:
+    """The last part of a path or URL, without query and fragment: by its ending readers go."""
+    path = urlsplit(url).path if is_web(url) else url
+    return path.rstrip("/").rsplit("/", 1)[-1] or url
+
+
+def shown(url: str) -> str:
+    """A URL for messages and manifests: without a password, and without a query, which may hold a token."""
+    if not is_web(url):
+        return url
+    parts = urlsplit(url)
+    query = "…" if parts.query else ""
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
 
 
 def _resolve(url: str) -> str:
@@ -79,6 +108,21 @@ def _expand_local(pattern: str) -> list[Stat]:
     return [Stat(path, os.stat(path).st_size) for path in found if not fnmatch.fnmatch(os.path.basename(path), ".*")]
 
 
+def _expand_web(url: str) -> list[Stat]:
+    if "*" in urlsplit(url).path:
+        raise InvalidRequest(f"{shown(url)}: files on a web server can't be listed. Name each of them.")
+    try:
+        info = filesystem(url, None).info(url)
+    except FileNotFoundError as error:  # fsspec's word for every failure; the cause says which
+        status = getattr(error.__cause__, "status", None)
+        if status in _GONE:
+            return []
+        reason = f"HTTP {status}" if status else error.__cause__
+        raise StorageFailed(f"{shown(url)}: can't read it ({reason}). Check the address and your network.") from error
+    etag = info.get("ETag", "")  # a weak one (W/) may stay when bytes change
+    return [Stat(url, info["size"], f"etag:{etag.strip(chr(34))}" if etag.startswith('"') else None)]
+
+
 def _info(fs: Any, url: str) -> dict[str, Any]:
     try:
         info = fs.info(url)
@@ -87,7 +131,8 @@ def _info(fs: Any, url: str) -> dict[str, Any]:
     return {info["name"]: info}
 
 
-def _store_identity(info: dict[str, Any]) -> str | None:
+def store_identity(info: dict[str, Any]) -> str | None:
+    """What a bucket's listing says changes with the content, or None."""
     for key in ("generation", "ETag", "etag", "md5Hash", "crc32c"):
         if info.get(key):
             return f"{key.lower()}:{str(info[key]).strip(chr(34))}"

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ailab_dataproc import storage
+from ailab_dataproc import storage, urls
 from ailab_dataproc.dataset import Dataset, Source, is_pii, shape
 from ailab_dataproc.errors import InvalidDefinition, StorageFailed
 from ailab_dataproc.preparation.tasks import Layout
@@ -62,7 +62,7 @@ def _identified(source: Source) -> Source:
         return replace(source, identity=storage.checksum(storage.Folder(parent, dict(source.options)), name))
     except (FileNotFoundError, StorageFailed) as error:
         raise InvalidDefinition(
-            f"{source.url}: has no identity, and is no file whose content could be hashed ({error}). "
+            f"{urls.shown(source.url)}: has no identity, and is no file whose content could be hashed ({error}). "
             "Give Source(…, identity=…) a text that changes when the content does."
         ) from error
 

@@ -22,7 +22,7 @@ from ailab_dataproc.preparation.tasks import Task
 from ailab_dataproc.preparation.write import FAILURES, RECEIPTS, Job, index_schema, read_receipt
 from ailab_dataproc.report import Report, peak_memory, versions
 from ailab_dataproc.storage import Folder, HashingFile
-from ailab_dataproc.urls import local_path
+from ailab_dataproc.urls import local_path, shown
 
 _RECORDED = ("ailab_dataproc", "pyarrow", "numpy", "apache-beam", "tensorflow-datasets")
 
@@ -101,7 +101,7 @@ def _source_table(sources: Mapping[str, Sequence[Source]]) -> pa.Table:
     rows = [
         {
             "split": split,
-            "url": source.name if local_path(source.url) and not source.url.startswith("package://") else source.url,
+            "url": _lasting(source),
             "bytes": source.size,
             "identity": source.identity,
         }
@@ -110,6 +110,12 @@ def _source_table(sources: Mapping[str, Sequence[Source]]) -> pa.Table:
     ]
     columns = [("split", pa.string()), ("url", pa.string()), ("bytes", pa.int64()), ("identity", pa.string())]
     return pa.Table.from_pylist(rows, schema=pa.schema(columns))
+
+
+def _lasting(source: Source) -> str:
+    if local_path(source.url) and not source.url.startswith("package://"):
+        return source.name
+    return shown(source.url)
 
 
 def _write_table(folder: Folder, name: str, table: pa.Table) -> str:

@@ -86,11 +86,13 @@ def _expand(dataset: Dataset, split: str, text: str, options: dict[str, Any] | N
         return list(dataset.sources(split, text))
     stats = urls.expand(text, options)
     if not stats:
-        raise StorageFailed(f"{dataset.name}: source {text!r} of split {split!r} does not exist ({_searched(text)}).")
+        raise StorageFailed(
+            f"{dataset.name}: source {urls.shown(text)!r} of split {split!r} does not exist ({_searched(text)})."
+        )
     for stat in stats:
         if stat.size == 0:
-            raise InvalidData(f"{stat.url}: the source is empty (0 bytes). Remove it, or get it again.")
-    return [Source(stat.url, split, stat.size, stat.identity, options or {}) for stat in stats]
+            raise InvalidData(f"{urls.shown(stat.url)}: the source is empty (0 bytes). Remove it, or get it again.")
+    return [Source(stat.url, split, stat.size or 0, stat.identity, options or {}) for stat in stats]
 
 
 def _searched(text: str) -> str:
@@ -101,4 +103,6 @@ def _searched(text: str) -> str:
 def _check_distinct(dataset: Dataset, sources: Sequence[Source]) -> None:
     for left, right in pairwise(sources):
         if left.url == right.url:
-            raise InvalidData(f"{dataset.name}: split {left.split!r} names the source {left.url} twice. Name it once.")
+            raise InvalidData(
+                f"{dataset.name}: split {left.split!r} names the source {urls.shown(left.url)} twice. Name it once."
+            )

@@ -25,6 +25,7 @@ from ailab_dataproc.preparation.readers import reader
 from ailab_dataproc.preparation.statistics import ColumnStatistics, struct_type
 from ailab_dataproc.preparation.tasks import Layout, Task
 from ailab_dataproc.storage import Folder, HashingFile
+from ailab_dataproc.urls import shown
 
 FAILURES = "failures"
 RECEIPTS = "receipts"
@@ -161,12 +162,12 @@ def _rows_of(job: Job, task: Task, schema: pa.Schema) -> Iterator[pa.RecordBatch
         except Exception as error:
             told = "message not shown: PII" if any(map(is_pii, schema)) else error
             raise SourceFailed(
-                f"{source.url}: read() raised {type(error).__name__}: {told} ({_line(error)}). "
+                f"{shown(source.url)}: read() raised {type(error).__name__}: {told} ({_line(error)}). "
                 "Mend the source or the definition; --verbose shows the traceback."
             ) from error
         if not rows and not job.allow_empty:
             raise InvalidData(
-                f"{source.url}: the source holds no rows. Remove it, or set allow_empty=True in the definition."
+                f"{shown(source.url)}: the source holds no rows. Remove it, or set allow_empty=True in the definition."
             )
 
 
