@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ailab_dataproc.dataset import Dataset, Source, column
+    from ailab_dataproc.download import Download
     from ailab_dataproc.loading import batches, load, plan
     from ailab_dataproc.planning import Plan
     from ailab_dataproc.preparing import prepare
@@ -19,6 +20,7 @@ _PUBLIC = {
     "Dataset": "dataset",
     "Source": "dataset",
     "column": "dataset",
+    "Download": "download",
     "prepare": "preparing",
     "load": "loading",
     "plan": "loading",
@@ -27,7 +29,7 @@ _PUBLIC = {
     "Report": "report",
 }
 
-__all__ = ["Dataset", "Plan", "Report", "Source", "batches", "column", "load", "plan", "prepare"]
+__all__ = ["Dataset", "Download", "Plan", "Report", "Source", "batches", "column", "load", "plan", "prepare"]
 
 
 def __getattr__(name: str) -> Any:

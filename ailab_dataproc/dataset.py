@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from ailab_dataproc import urls
+from ailab_dataproc.download import Download
 from ailab_dataproc.errors import InvalidDefinition
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(/[a-z0-9][a-z0-9_]*)*")
@@ -27,15 +28,16 @@ class Source:
     size: int = 0  # bytes as stored; 0 where the source is no file, or a web server doesn't say
     identity: str | None = None  # changes when the content does; None: the content is hashed
     options: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    place: str | None = field(default=None, repr=False, compare=False)  # where the content lies, if not at the url
 
     def open(self) -> BinaryIO:
         """Open the source for reading, unpacked by its ending (.gz, .bz2, .xz, .zst)."""
-        return urls.open_url(self.url, dict(self.options), compression="infer")
+        return urls.open_url(self.place or self.url, dict(self.options), compression="infer")
 
     @property
     def local_path(self) -> str | None:
         """The path on this machine's disk, or None where the source lies elsewhere."""
-        return urls.local_path(self.url)
+        return urls.local_path(self.place or self.url)
 
     @property
     def name(self) -> str:
@@ -60,6 +62,8 @@ class Dataset:
             It runs in workers, once for each source. By default CSV, JSON Lines and Parquet are read by their ending.
         sources: finds the sources of a split for what is no file: called with the split's name and each of its
             strings.
+        downloads: by a name, what is fetched (and unpacked) before preparing; a split names files of it as
+            ``download://<name>/<path or glob inside an archive>``, or ``download://<name>`` for a single file.
         owner: the person or team to ask.
         description: what one row is, and where it comes from.
         citation: how to cite it.
@@ -78,6 +82,7 @@ class Dataset:
     splits: Mapping[str, str | Sequence[str]]
     read: Read | None = None
     sources: FindSources | None = None
+    downloads: Mapping[str, Download] = field(default_factory=dict)
     owner: str = ""
     description: str = ""
     citation: str = ""
@@ -99,6 +104,8 @@ class Dataset:
                     "and not 'all'."
                 )
         object.__setattr__(self, "splits", {k: _strings(v) for k, v in self.splits.items()})
+        _check_downloads(self.name, self.downloads)
+        object.__setattr__(self, "downloads", dict(self.downloads))
         object.__setattr__(self, "release_notes", dict(self.release_notes))
         object.__setattr__(self, "description", (self.description or "").strip())
 
@@ -196,6 +203,14 @@ def check_version(version: str, where: str) -> None:
     """Raise `InvalidDefinition` for what isn't ``major.minor.patch``."""
     if not isinstance(version, str) or not _VERSION.fullmatch(version):
         raise InvalidDefinition(f"{where}: version {version!r} isn't major.minor.patch, such as '1.0.0'.")
+
+
+def _check_downloads(name: str, downloads: Mapping[str, Download]) -> None:
+    for key, value in downloads.items():
+        if not _SPLIT.fullmatch(key):
+            raise InvalidDefinition(f"{name}: {key!r} can't name a download; wanted lower-case letters, digits and _.")
+        if not isinstance(value, Download):
+            raise InvalidDefinition(f"{name}: download {key!r} is a {type(value).__name__}, wanted Download(url, …).")
 
 
 def _check_schema(name: str, schema: pa.Schema) -> None:

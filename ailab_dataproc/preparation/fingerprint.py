@@ -102,7 +102,7 @@ class _WithoutDocumentation(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """Drop documentation, and what the fingerprint has otherwise, from ``Dataset(…)``."""
         if isinstance(node.func, ast.Name | ast.Attribute) and _name(node.func) == "Dataset":
-            dropped = _DOCUMENTATION | {"version", "schema", "splits"}
+            dropped = _DOCUMENTATION | {"version", "schema", "splits", "downloads"}
             node.keywords = [keyword for keyword in node.keywords if keyword.arg not in dropped]
         if isinstance(node.func, ast.Name | ast.Attribute) and _name(node.func) == "column":
             node.args = node.args[:2]  # without the meaning
