@@ -13,6 +13,7 @@ from ailab_dataproc.definition import module_text
 from ailab_dataproc.errors import InvalidRequest, StorageFailed, VersionConflict, require, unknown
 from ailab_dataproc.manifest import MANIFEST, Manifest, read_manifest
 from ailab_dataproc.preparation import runners
+from ailab_dataproc.preparation.downloads import Cache, cache_folder
 from ailab_dataproc.preparation.fingerprint import fingerprint, fingerprint_parts, identify
 from ailab_dataproc.preparation.options import FORMATS, Options
 from ailab_dataproc.preparation.progress import watched
@@ -43,7 +44,9 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
             f"{data_dir.url}: data is prepared in a folder only, so far. Prepare there and copy it up."
         )
     _check_formats(dataset, options.formats)
-    sources = identify(find_sources(dataset, options.sources, dict(options.storage_options or {})))
+    storage_options = dict(options.storage_options or {})
+    cache = Cache(cache_folder(data_dir, options.downloads), storage_options, options.progress)
+    sources = identify(find_sources(dataset, options.sources, storage_options, cache))
     parts = fingerprint_parts(dataset, sources, options.layout, options.formats)
     final = data_dir / dataset.name / dataset.version
     if final.exists(MANIFEST):

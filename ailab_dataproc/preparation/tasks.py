@@ -9,7 +9,9 @@ from typing import Any
 
 from ailab_dataproc import urls
 from ailab_dataproc.dataset import Dataset, Source
+from ailab_dataproc.download import SCHEME
 from ailab_dataproc.errors import InvalidData, InvalidRequest, StorageFailed, unknown
+from ailab_dataproc.preparation.downloads import Cache, find_downloaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,10 @@ class Layout:
 
 
 def find_sources(
-    dataset: Dataset, given: Mapping[str, Sequence[str]] | None = None, options: dict[str, Any] | None = None
+    dataset: Dataset,
+    given: Mapping[str, Sequence[str]] | None = None,
+    options: dict[str, Any] | None = None,
+    cache: Cache | None = None,
 ) -> dict[str, tuple[Source, ...]]:
     """The sources of each split, sorted by URL.
 
@@ -44,6 +49,7 @@ def find_sources(
         dataset: the definition.
         given: paths, URLs or globs by split, in place of the definition's.
         options: fsspec options for URLs.
+        cache: where ``download://`` sources are fetched to.
 
     Raises:
         UnknownName: `given` names a split that the dataset doesn't have.
@@ -59,7 +65,7 @@ def find_sources(
         asked = tuple((given or {}).get(split, patterns))
         if not asked:
             raise InvalidRequest(f"{dataset.name}: split {split!r} has no sources. Give them: --source {split}=PATH")
-        sources = [source for text in asked for source in _expand(dataset, split, text, options)]
+        sources = [source for text in asked for source in _expand(dataset, split, text, options, cache)]
         found[split] = tuple(sorted(sources, key=lambda source: source.url))
         _check_distinct(dataset, found[split])
     return found
@@ -81,7 +87,11 @@ def make_tasks(sources: Mapping[str, Sequence[Source]], layout: Layout) -> tuple
     return tuple(tasks)
 
 
-def _expand(dataset: Dataset, split: str, text: str, options: dict[str, Any] | None) -> list[Source]:
+def _expand(
+    dataset: Dataset, split: str, text: str, options: dict[str, Any] | None, cache: Cache | None
+) -> list[Source]:
+    if text.startswith(SCHEME) and cache is not None:
+        return find_downloaded(dataset, split, text, cache)
     if dataset.sources is not None:
         return list(dataset.sources(split, text))
     stats = urls.expand(text, options)
