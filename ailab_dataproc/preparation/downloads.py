@@ -22,7 +22,7 @@ from ailab_dataproc.preparation.progress import downloading
 from ailab_dataproc.preparation.transfer import forget, transfer
 from ailab_dataproc.storage import Folder, explained
 
-_RECEIPT = "receipt.json"  # written last: a folder that has it is complete
+RECEIPT = "receipt.json"  # written last: a folder that has it is complete
 _log = logging.getLogger("ailab_dataproc")
 
 
@@ -123,9 +123,9 @@ def _cached(download: Download, folder: Path) -> Fetched | None:
     if checksum is None:
         return None
     entry = _entry(download, folder, checksum)
-    if not (entry / _RECEIPT).exists():
+    if not (entry / RECEIPT).exists():
         return None
-    receipt = json.loads((entry / _RECEIPT).read_text())
+    receipt = json.loads((entry / RECEIPT).read_text())
     files = {name: File(**about) for name, about in receipt["files"].items()}
     place = entry / "files"
     whole = all(_size(place / name) == file.size for name, file in files.items())
@@ -192,7 +192,7 @@ def _kept(download: Download, part: Path, entry: Path, checksum: str) -> Fetched
             members = {download.file_name: File(part.stat().st_size, checksum)}
             os.replace(part, files / download.file_name)
         receipt = {"checksum": checksum, "files": {name: asdict(file) for name, file in members.items()}}
-        (stage / _RECEIPT).write_text(json.dumps({"url": urls.shown(download.url)} | receipt))
+        (stage / RECEIPT).write_text(json.dumps({"url": urls.shown(download.url)} | receipt))
         if entry.exists():  # damaged
             shutil.rmtree(entry)
         os.rename(stage, entry)
