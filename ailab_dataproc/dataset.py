@@ -61,7 +61,7 @@ class Dataset:
         read: turns one source into Arrow tables or record batches, pandas frames, or dicts (one a row).
             It runs in workers, once for each source. By default CSV, JSON Lines and Parquet are read by their ending.
         sources: finds the sources of a split for what is no file: called with the split's name and each of its
-            strings.
+            strings, but those that name a download.
         downloads: by a name, what is fetched (and unpacked) before preparing; a split names files of it as
             ``download://<name>/<path or glob inside an archive>``, or ``download://<name>`` for a single file.
         owner: the person or team to ask.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from ailab_dataproc import urls
 from ailab_dataproc.errors import InvalidDefinition
@@ -26,7 +26,8 @@ class Download:
     """A file or archive that is fetched once, checked, kept, and read as ``download://<its name>/<file inside>``.
 
     Args:
-        url: ``https://``, ``gs://``, a path: whatever holds one file.
+        url: ``https://``, ``gs://``, a path: whatever holds one file. A web server's user and password are taken from
+            ``~/.netrc``.
         checksum: ``sha256:`` and 64 hexadecimal digits. Without one, the checksum that was found is told when
             the file is fetched: put it here.
         extract: whether it is an archive (zip, or tar in any compression) to be unpacked; None decides by the
@@ -45,6 +46,8 @@ class Download:
     def __post_init__(self) -> None:
         if not isinstance(self.url, str) or not self.url.strip():
             raise InvalidDefinition(f"Download: url={self.url!r}, wanted a URL or a path.")
+        if urls.is_web(self.url) and "@" in urlsplit(self.url).netloc:
+            raise InvalidDefinition(f"{urls.shown(self.url)}: has a password in its URL. Put it into ~/.netrc.")
         if self.checksum is not None and not _CHECKSUM.fullmatch(str(self.checksum)):
             raise InvalidDefinition(
                 f"{urls.shown(self.url)}: checksum {self.checksum!r} isn't 'sha256:' and 64 hexadecimal digits in "

@@ -29,6 +29,8 @@ from ailab_dataproc.loading import load
 from ailab_dataproc.manifest import list_names
 from ailab_dataproc.preparation import downloads, transfer
 from ailab_dataproc.preparation.downloads import Cache, cache_folder, fetch
+from ailab_dataproc.preparation.options import Options
+from ailab_dataproc.preparation.pipeline import prepare_dataset
 from ailab_dataproc.preparing import prepare
 
 BIG = bytes(range(256)) * 20_000  # 5 MB
@@ -40,6 +42,9 @@ class Site:
 
     files: dict[str, bytes] = field(default_factory=dict)
     etag: str | None = '"one"'
+    modified: str | None = None
+    moved: dict[str, str] = field(default_factory=dict)  # from path to URL
+    login: str | None = None  # the Authorization that is wanted
     ranges: bool = True
     obeys_if_range: bool = True
     sized: bool = True
@@ -47,6 +52,7 @@ class Site:
     cuts: list[int] = field(default_factory=list)  # bytes after which the line drops, one a request
     hold: threading.Event | None = None  # awaited after half of the body
     asked: list[tuple[str, str | None, int]] = field(default_factory=list)  # path, Range, bytes sent
+    headers: list[str] = field(default_factory=list)
     url: str = ""
 
     @property
@@ -64,7 +70,15 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         site = self.server.site
         path = self.path.split("?")[0]
+        site.headers.append(str(self.headers))
         status = site.status.pop(0) if site.status else 200 if path in site.files else 404
+        if path in site.moved:
+            self.send_response(302)
+            self.send_header("Location", site.moved[path])
+            self.end_headers()
+            return
+        if site.login and self.headers["Authorization"] != site.login:
+            status = 401
         if status != 200:
             site.asked.append((self.path, self.headers["Range"], 0))
             self.send_error(status)
@@ -75,6 +89,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         if site.etag:
             self.send_header("ETag", site.etag)
+        if site.modified:
+            self.send_header("Last-Modified", site.modified)
         if site.sized:
             self.send_header("Content-Length", str(len(body) - start))
         self.end_headers()
@@ -84,7 +100,7 @@ class Handler(BaseHTTPRequestHandler):
     def start(self, site):
         """Where the answer begins."""
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or "")
-        held = not site.obeys_if_range or self.headers["If-Range"] in (None, site.etag)
+        held = not site.obeys_if_range or self.headers["If-Range"] in (None, site.etag, site.modified)
         return int(asked[1]) if asked and site.ranges and held else 0
 
     def send_body(self, site, body):
@@ -105,11 +121,12 @@ class Handler(BaseHTTPRequestHandler):
 def site(monkeypatch):
     """A web site of this machine, as quick to try again as can be."""
     monkeypatch.setattr(transfer, "_WAITS", (0.0, 0.0, 0.0))
+    monkeypatch.setenv("no_proxy", "*")
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.handle_error = lambda *_: None  # a client that was killed
     server.site = Site(url=f"http://127.0.0.1:{server.server_port}")
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield server.site
     server.shutdown()
     server.server_close()
@@ -172,6 +189,34 @@ def test_only_the_missing_bytes_are_asked_for_again(site, cache):
     assert content(fetch(Download(f"{site.url}/big.bin"), cache)) == BIG
     assert site.gets == [None, "bytes=3000000-", "bytes=4000000-"]
     assert sum(sent for _, _, sent in site.asked) == len(BIG)
+
+
+def test_a_time_serves_where_there_is_no_etag(site, cache):
+    site.files["/big.bin"], site.cuts = BIG, [3_000_000]
+    site.etag, site.modified = 'W/"weak"', "Mon, 23 Nov 2026 12:00:00 GMT"
+    assert content(fetch(Download(f"{site.url}/big.bin"), cache)) == BIG
+    assert site.gets == [None, "bytes=3000000-"]
+
+
+def test_a_file_that_has_moved_is_followed_and_resumed(site, cache):
+    site.files["/there.bin"], site.cuts = BIG, [3_000_000]
+    site.moved = {"/here.bin": f"{site.url}/there.bin"}
+    fetched = fetch(Download(f"{site.url}/here.bin"), cache)
+    assert content(fetched) == BIG
+    assert list(fetched.files) == ["here.bin"]
+    assert site.gets == [None, "bytes=3000000-"]
+
+
+def test_a_password_comes_from_netrc_and_goes_to_its_host_only(site, cache):
+    site.files["/a.csv"], site.login = b"a", "Basic YW5uOnNlY3JldA=="
+    refused(errors.StorageFailed, "HTTP 401.*user and password in ~/.netrc", Download(f"{site.url}/a.csv"), cache)
+    (Path.home() / ".netrc").write_text("machine 127.0.0.1 login ann password secret\n")
+    (Path.home() / ".netrc").chmod(0o600)
+    assert content(fetch(Download(f"{site.url}/a.csv"), cache)) == b"a"
+    site.moved = {"/moved.csv": f"{site.url.replace('127.0.0.1', 'localhost')}/a.csv"}
+    refused(errors.StorageFailed, "HTTP 401", Download(f"{site.url}/moved.csv"), cache)
+    (Path.home() / ".netrc").write_text("machine\n")
+    refused(errors.StorageFailed, ".netrc: can't be read", Download(f"{site.url}/b.csv"), cache)
 
 
 def test_a_line_that_drops_often_but_brings_bytes_is_not_given_up(site, cache):
@@ -256,6 +301,26 @@ def test_of_two_processes_one_downloads_and_the_other_waits(site, cache):
     assert len(site.asked) == 1
 
 
+def test_unpacking_that_was_stopped_begins_anew_without_another_download(site, cache, monkeypatch):
+    site.files["/it.zip"] = packed("zip")
+    whole = downloads.unpack
+
+    def stopped(archive, into, *more):
+        whole(archive, into, *more)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(downloads, "unpack", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        fetch(Download(f"{site.url}/it.zip"), cache)
+    monkeypatch.setattr(downloads, "unpack", whole)
+    (stale,) = [path.with_suffix(".tmp") for path in cache.folder.glob("*.part")]
+    stale.mkdir()
+    (stale / "half").write_text("of a run that was killed")
+    assert sorted(fetch(Download(f"{site.url}/it.zip"), cache).files) == sorted(FILES)
+    assert site.asked[-1][2] == 1
+    assert not any("half" in name for name in left(cache))
+
+
 def test_another_checksum_is_refused_and_the_file_is_not_kept(site, cache):
     site.files["/big.bin"] = BIG
     told = refused(errors.InvalidData, "/big.bin: the download has", Download(f"{site.url}/big.bin", sha(b"")), cache)
@@ -292,7 +357,7 @@ def test_an_endless_download_stops_at_its_limit(site, cache):
     ("status", "requests", "told"),
     [
         (404, 1, r"can't be downloaded \(HTTP 404 Not Found\). Check the Download's url"),
-        (403, 1, "HTTP 403 Forbidden.*Ask its owner for access"),
+        (403, 1, "HTTP 403 Forbidden.*netrc"),
         (500, 4, "HTTP 500.*Check the address and your network"),
     ],
 )
@@ -355,6 +420,7 @@ def test_a_copy_from_a_disk_goes_on_where_it_stopped(tmp_path, cache, monkeypatc
         ({"url": ""}, "wanted a URL or a path"),
         ({"url": "https://x/a.zip", "checksum": "md5:abc"}, "isn't 'sha256:' and 64"),
         ({"url": "https://x/a.zip", "max_bytes": 0}, "wanted at least 1"),
+        ({"url": "https://ann:secret@x/a.zip"}, "^https://x/a.zip: has a password in its URL"),
     ],
     ids=str,
 )
@@ -460,6 +526,28 @@ def test_the_place_of_a_download_and_its_checksum_in_the_definition_change_no_fi
     assert prepared(str(tmp_path / "a"), dataset(Download(f"{site.url}/mirror/x.zip"))).reused
 
 
+def test_another_place_of_a_download_is_no_other_code(site, tmp_path, data_dir, monkeypatch):
+    site.files["/it.csv"] = site.files["/mirror/it.csv"] = clicks(20).encode()
+    for folder, about in (
+        ("a", f'"{site.url}/it.csv"'),
+        ("b", f'"{site.url}/mirror/it.csv", "{sha(clicks(20).encode())}"'),
+    ):
+        path = tmp_path / folder / "test" / "told.py"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"""
+import pyarrow as pa, pyarrow.csv as csv
+from ailab_dataproc import Dataset, Download, column
+IT = Download({about})
+def read(source):
+    yield from csv.open_csv(source.open())
+columns = [column("user", pa.int64()), column("price", pa.float64()), column("word", pa.string())]
+dataset = Dataset(name="test/told", version="1.0.0", schema=pa.schema(columns), splits={{"train": "download://it"}},
+                  read=read, downloads={{"it": IT}})
+""")
+        monkeypatch.setenv("AILAB_DATASETS", str(tmp_path / folder))
+        assert prepared(data_dir, "test/told").reused is (folder == "b")
+
+
 def test_a_single_compressed_file_is_read_by_its_ending(site, data_dir):
     site.files["/a.csv.gz"] = gzip.compress(clicks(20).encode())
     prepared(data_dir, dataset(Download(f"{site.url}/a.csv.gz?token=secret"), train="download://it"))
@@ -499,6 +587,16 @@ def test_a_file_of_a_web_site_is_a_source_itself(site, data_dir):
     table = pq.read_table(Path(data_dir) / "test/clicks/1.0.0/sources.parquet").to_pylist()
     assert [row["url"] for row in table] == [f"{site.url}/a.csv?…", f"{site.url}/b.csv.gz?…"]
     assert table[0]["identity"] == "etag:one"
+
+
+def test_a_web_server_is_never_given_what_is_meant_for_a_bucket(site, data_dir):
+    pytest.importorskip("aiohttp")
+    site.files["/a.csv"], site.etag = clicks(20).encode(), None
+    found = Dataset(name="test/clicks", version="1.0.0", schema=CLICKS, splits={"train": f"{site.url}/a.csv"})
+    options = Options(runner="inline", formats=("parquet",), storage_options={"headers": {"X-Token": "secret"}})
+    prepare_dataset(found, storage.folder(data_dir), options)
+    assert site.headers
+    assert not any("X-Token" in headers for headers in site.headers)
 
 
 @pytest.mark.parametrize("changes", [{"etag": None}, {"etag": None, "sized": False}, {"etag": 'W/"x"'}], ids=str)

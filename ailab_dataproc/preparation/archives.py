@@ -7,13 +7,14 @@ the archive, and modes, owners and times are left out. So no trick with links, o
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import stat
 import tarfile
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Self, cast
 
 from ailab_dataproc.errors import AilabError, InvalidData
 
@@ -166,27 +167,32 @@ def _unpack_zip(job: _Unpacking, archive: Path) -> None:
 
 
 def _unpack_tar(job: _Unpacking, archive: Path, compression: str | None) -> None:
-    import fsspec
+    from fsspec.compression import compr
 
     links: dict[str, str] = {}
-    with (
-        fsspec.open(str(archive), "rb", compression=compression) as stream,
-        tarfile.open(fileobj=stream, mode="r|", tarinfo=_StrictHeader, errorlevel=2) as members,
-    ):
-        for member in members:
-            job.count()
-            members.members = []  # type: ignore[attr-defined]  # it would keep them all
-            if member.isdir():
-                job.place(member.name)
-            elif member.isreg():
-                job.write(member.name, cast(IO[bytes], members.extractfile(member)))
-            elif member.issym() or member.islnk():
-                _note_link(job, links, member)
-            else:
-                raise job.refuse(member.name, "is a device or a pipe")
-        while block := stream.read(_BLOCK):  # to the end: compression has its checksum there
+    with open(archive, "rb") as file, compr[compression](file, mode="rb") as body:
+        stream = _Stream(body)
+        with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r|", tarinfo=_StrictHeader, errorlevel=2) as members:
+            for member in members:
+                job.count()
+                stream.left = math.inf
+                _unpack_member(job, links, members, member)
+                members.members = []  # type: ignore[attr-defined]  # it would keep them all
+                stream.left = _HEADER
+        while block := body.read(_BLOCK):  # to the end: compression has its checksum there
             job.spend(len(block), "after the last member")
     _copy_links(job, links)
+
+
+def _unpack_member(job: _Unpacking, links: dict[str, str], members: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+    if member.isdir():
+        job.place(member.name)
+    elif member.isreg():
+        job.write(member.name, cast(IO[bytes], members.extractfile(member)))
+    elif member.issym() or member.islnk():
+        _note_link(job, links, member)
+    else:
+        raise job.refuse(member.name, "is a device or a pipe")
 
 
 def _note_link(job: _Unpacking, links: dict[str, str], member: tarfile.TarInfo) -> None:
@@ -215,14 +221,27 @@ class _StrictHeader(tarfile.TarInfo):
     """Refuses what tarfile takes for the end in silence: a header that is cut off, damaged or missing."""
 
     @classmethod
-    def frombuf(cls, buf: Any, encoding: str, errors: str) -> _StrictHeader:
-        """Read one header."""
+    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
+        """Read the next header."""
         try:
-            found = super().frombuf(buf, encoding, errors)
+            return super().fromtarfile(tarfile_)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # a block of zeros, the mark of the end
+            raise
         except tarfile.HeaderError as error:
-            if buf and buf.count(b"\0") == len(buf) == tarfile.BLOCKSIZE:  # the mark of the end
-                raise
             raise tarfile.ReadError("it ends or is damaged in the middle") from error
-        if not found.isreg() and found.size > _HEADER:
-            raise tarfile.ReadError(f"a header of {found.size:,} bytes")
-        return found
+
+
+@dataclass(slots=True)
+class _Stream:
+    """What tarfile reads from: between members a little only, since it holds their headers in memory."""
+
+    body: IO[bytes]
+    left: float = _HEADER  # bytes that may be read
+
+    def read(self, count: int) -> bytes:
+        """Read on."""
+        block = self.body.read(count)
+        self.left -= len(block)
+        if self.left < 0:
+            raise tarfile.ReadError(f"a member's header has more than {_HEADER:,} bytes")
+        return block

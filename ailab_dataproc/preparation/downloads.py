@@ -181,7 +181,7 @@ def _check(download: Download, found: str) -> None:
 
 def _kept(download: Download, part: Path, entry: Path, checksum: str) -> Fetched:
     """Unpack or move what was fetched to where it stays, at once."""
-    stage = entry.with_name(f"{entry.name}.tmp")
+    stage = part.with_suffix(".tmp")
     shutil.rmtree(stage, ignore_errors=True)  # of a run that was killed
     files = stage / "files"
     files.mkdir(parents=True)

@@ -104,6 +104,8 @@ class _WithoutDocumentation(ast.NodeTransformer):
         if isinstance(node.func, ast.Name | ast.Attribute) and _name(node.func) == "Dataset":
             dropped = _DOCUMENTATION | {"version", "schema", "splits", "downloads"}
             node.keywords = [keyword for keyword in node.keywords if keyword.arg not in dropped]
+        if isinstance(node.func, ast.Name | ast.Attribute) and _name(node.func) == "Download":
+            node.args, node.keywords = [], []  # what it brings is in the fingerprint, whatever the place
         if isinstance(node.func, ast.Name | ast.Attribute) and _name(node.func) == "column":
             node.args = node.args[:2]  # without the meaning
             node.keywords = [keyword for keyword in node.keywords if keyword.arg not in {"meaning", "unit"}]

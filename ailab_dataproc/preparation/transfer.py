@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import http.client
 import json
+import netrc
 import time
 import urllib.error
 import urllib.parse
@@ -155,6 +157,8 @@ def _opened_web(url: str, offset: int, known: State) -> _Stream:
         headers |= {"Range": f"bytes={offset}-", "If-Range": known.validator}
     quoted = urllib.parse.quote(url, safe="%/:=&?~#+!$,;'@()*[]")
     request = urllib.request.Request(quoted, headers=headers)  # noqa: S310 - is_web() has looked at the scheme
+    if login := _login(url):
+        request.add_unredirected_header("Authorization", login)
     try:
         response = urllib.request.urlopen(request, timeout=_SILENCE)  # noqa: S310
     except urllib.error.HTTPError as error:
@@ -174,13 +178,26 @@ def _opened_web(url: str, offset: int, known: State) -> _Stream:
     return _Stream(response, offset, known)
 
 
+def _login(url: str) -> str | None:
+    """What ``~/.netrc`` has for this very host."""
+    try:
+        found = netrc.netrc().hosts.get(urllib.parse.urlsplit(url).hostname or "")
+    except FileNotFoundError:
+        return None
+    except netrc.NetrcParseError as error:
+        raise StorageFailed(f"{error.filename}: can't be read (line {error.lineno}: {error.msg}). Mend it.") from error
+    if not found:
+        return None
+    return "Basic " + base64.b64encode(f"{found[0]}:{found[2]}".encode()).decode()
+
+
 def _refusal(url: str, error: urllib.error.HTTPError) -> Exception:
     told = f"HTTP {error.code} {error.reason}".strip()
     if error.code in _PASSING:
         return _Broken(told)
     advice = "Check the Download's url."
     if error.code in (401, 403):
-        advice = "Ask its owner for access, or get the file by hand and give its path as the Download's url."
+        advice = "Give a user and password in ~/.netrc, or get the file by hand and give its path as the url."
     return StorageFailed(f"{urls.shown(url)}: can't be downloaded ({told}). {advice}")
 
 
