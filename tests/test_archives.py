@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from ailab_dataproc.download import Download
-from ailab_dataproc.errors import InvalidData
+from ailab_dataproc.errors import InvalidData, StorageFailed
 from ailab_dataproc.preparation import archives
 from ailab_dataproc.preparation.downloads import Cache, fetch
 
@@ -346,12 +346,18 @@ def test_what_is_no_archive_is_told(refused, name, content):
     refused(name, content, "can't be read to its end .* or say extract=False if it is no archive")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_no_fault_of_the_archive(unpack, monkeypatch, tmp_path):
-    def full(self, name, body):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(archives._Unpacking, "write", full)
-    with pytest.raises(OSError, match="No space left on device") as caught:
+    full = lambda *_: io.FileIO("/dev/full", "wb")  # noqa: E731
+    monkeypatch.setattr(archives._Unpacking, "create", full)
+    with pytest.raises(StorageFailed, match="No space left on device"):
         unpack("x.zip", PACKED["x.zip"]())
-    assert type(caught.value).__name__ == "StorageFailed"
-    assert not list(Path(tmp_path).rglob("*.csv"))
+    monkeypatch.undo()
+    assert unpack("x.zip", PACKED["x.zip"]()) == GOOD
+
+
+def test_a_zip_whose_places_are_before_its_beginning_is_refused(refused):
+    content = bytearray(PACKED["x.zip"]())
+    end = content.rindex(b"PK\x05\x06")
+    content[end + 16 : end + 20] = struct.pack("<I", len(content))  # where its list of members is said to begin
+    refused("x.zip", bytes(content), "can't be read to its end")

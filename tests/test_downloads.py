@@ -589,6 +589,15 @@ def test_a_file_of_a_web_site_is_a_source_itself(site, data_dir):
     assert table[0]["identity"] == "etag:one"
 
 
+def test_a_web_file_that_breaks_off_while_it_is_hashed_is_told(site, data_dir):
+    pytest.importorskip("aiohttp")
+    site.files["/a.csv"], site.etag = clicks(20).encode(), None
+    site.cuts = [100] * 9
+    found = Dataset(name="test/clicks", version="1.0.0", schema=CLICKS, splits={"train": f"{site.url}/a.csv"})
+    with pytest.raises(errors.StorageFailed, match=r"/a.csv: can't be read to its end .* make it a Download"):
+        prepared(data_dir, found)
+
+
 def test_a_web_server_is_never_given_what_is_meant_for_a_bucket(site, data_dir):
     pytest.importorskip("aiohttp")
     site.files["/a.csv"], site.etag = clicks(20).encode(), None

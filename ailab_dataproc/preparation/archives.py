@@ -13,10 +13,12 @@ import stat
 import tarfile
 import zipfile
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from typing import IO, Self, cast
 
-from ailab_dataproc.errors import AilabError, InvalidData
+from ailab_dataproc.errors import AilabError, InvalidData, StorageFailed
+from ailab_dataproc.storage import explained
 
 _BLOCK = 1 << 20  # bytes written at a time
 _MEMBERS = 2_000_000
@@ -69,18 +71,27 @@ class _Unpacking:
         relative = self.place(name)
         if relative is None:
             raise self.refuse(name, "has no name of a file")
-        path, digest, size = self.into / relative, hashlib.sha256(), 0
+        digest, size = hashlib.sha256(), 0
+        with self.create(name, self.into / relative) as file:
+            while block := body.read(_BLOCK):
+                self.spend(len(block), name)
+                digest.update(block)
+                size += len(block)
+                rest = memoryview(block)
+                while rest:
+                    with explained(file.name, "write"):
+                        rest = rest[file.write(rest) :]
+        self.files[relative] = File(size, f"sha256:{digest.hexdigest()}")
+
+    def create(self, name: str, path: Path) -> FileIO:
+        """Open a new file; raise where something is there already."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with open(path, "xb") as file:
-                while block := body.read(_BLOCK):
-                    self.spend(len(block), name)
-                    digest.update(block)
-                    file.write(block)
-                    size += len(block)
+            return open(path, "xb", buffering=0)  # so that closing it can't fail on a full disk
         except (FileExistsError, NotADirectoryError) as error:
             raise self.refuse(name, "is there twice, or both as a file and as a folder") from error
-        self.files[relative] = File(size, f"sha256:{digest.hexdigest()}")
+        except OSError as error:
+            raise StorageFailed(f"{path}: can't write it ({error.strerror or error}).") from error
 
     def place(self, name: str, base: str | None = None) -> str | None:
         """The checked path of a member below the folder, or None for the folder itself.
@@ -138,9 +149,9 @@ def unpack(archive: Path, into: Path, limit: int, label: str) -> dict[str, File]
             _unpack_tar(
                 job, archive, next((kind for magic, kind in _COMPRESSIONS.items() if start.startswith(magic)), None)
             )
+    except AilabError:
+        raise
     except Exception as error:  # whatever a parser makes of a stranger's bytes
-        if isinstance(error, AilabError) or getattr(error, "errno", None):  # such as a full disk
-            raise
         raise InvalidData(
             f"{label}: the archive can't be read to its end ({str(error) or type(error).__name__}). Get it again, "
             "or say extract=False if it is no archive."

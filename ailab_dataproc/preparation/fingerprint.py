@@ -65,6 +65,11 @@ def _identified(source: Source) -> Source:
             f"{urls.shown(source.url)}: has no identity, and is no file whose content could be hashed ({error}). "
             "Give Source(…, identity=…) a text that changes when the content does."
         ) from error
+    except Exception as error:  # a file system raises what its library does, such as a web client's own errors
+        raise StorageFailed(
+            f"{urls.shown(source.url)}: can't be read to its end ({error}). Prepare it again, or make it a Download, "
+            "which goes on where it stopped."
+        ) from error
 
 
 def _hash(value: Any) -> str:
