@@ -53,5 +53,5 @@ def prepare(
     return prepare_dataset(
         found,
         storage.folder(data_dir or settings.data_dir, settings.storage_options),
-        Options(sources=given, storage_options=settings.storage_options, **options),
+        Options(sources=given, storage_options=settings.storage_options, downloads=settings.downloads, **options),
     )

@@ -13,6 +13,7 @@ _ENVIRONMENT = {
     "data_dir": "AILAB_DATA_DIR",
     "datasets": "AILAB_DATASETS",
     "auto": "AILAB_AUTO",
+    "downloads": "AILAB_DOWNLOADS",
 }
 
 
@@ -23,6 +24,7 @@ class Settings:
     data_dir: str = "~/ailab_data"  # a folder or a URL; holds <name>/<version>/manifest.json
     datasets: tuple[str, ...] = ()  # folders with dataset definitions, searched beside the installed packages
     auto: tuple[str, ...] = ("pandas", "dask")  # the ladder of backend="auto", first that doesn't refuse wins
+    downloads: str | None = None  # where downloads are kept; None: in the data directory, if that is a folder
     storage_options: dict[str, Any] | None = None  # passed to fsspec for URLs; never written anywhere
 
 
@@ -65,7 +67,7 @@ def _from_file(file: Path) -> dict[str, Any]:
     for key, value in values.items():
         if key not in known:
             raise SettingsError(str(unknown("setting", str(key), known, where=str(file))))
-        wanted = {"data_dir": str, "storage_options": dict}.get(key, (list, str))
+        wanted = {"data_dir": str, "downloads": str, "storage_options": dict}.get(key, (list, str))
         if not isinstance(value, wanted):
             raise SettingsError(f"{file}: {key} is {value!r}, which has the wrong type ({type(value).__name__}).")
     return values

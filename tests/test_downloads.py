@@ -548,6 +548,14 @@ dataset = Dataset(name="test/told", version="1.0.0", schema=pa.schema(columns), 
         assert prepared(data_dir, "test/told").reused is (folder == "b")
 
 
+def test_downloads_lie_where_the_settings_say(site, data_dir, tmp_path, monkeypatch):
+    site.files["/a.csv"] = clicks(20).encode()
+    monkeypatch.setenv("AILAB_DOWNLOADS", str(tmp_path / "shared"))
+    prepared(data_dir, dataset(Download(f"{site.url}/a.csv"), train="download://it"))
+    assert [path.name for path in (tmp_path / "shared").rglob("a.csv")] == ["a.csv"]
+    assert sorted(path.name for path in Path(data_dir).iterdir()) == ["test"]
+
+
 def test_a_single_compressed_file_is_read_by_its_ending(site, data_dir):
     site.files["/a.csv.gz"] = gzip.compress(clicks(20).encode())
     prepared(data_dir, dataset(Download(f"{site.url}/a.csv.gz?token=secret"), train="download://it"))
