@@ -6,6 +6,7 @@ import base64
 import hashlib
 import http.client
 import json
+import logging
 import netrc
 import time
 import urllib.error
@@ -24,6 +25,8 @@ _BLOCK = 1 << 20  # bytes read at a time
 _SILENCE = 60  # seconds without a byte after which a connection counts as broken
 _WAITS = (1.0, 4.0, 15.0)  # seconds before another try; counted anew when bytes have come
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})  # what a server may not answer a little later
+
+_log = logging.getLogger("ailab_dataproc")
 
 Told = Callable[[int, int | None], None]  # bytes so far, bytes in all
 
@@ -77,7 +80,9 @@ def transfer(url: str, part: Path, options: Mapping[str, Any], limit: int, told:
                     f"{urls.shown(url)}: can't be downloaded ({error}). Check the address and your network; "
                     "preparing again goes on where it stopped."
                 ) from error
-            time.sleep(_WAITS[failures - 1])
+            wait = _WAITS[failures - 1]
+            _log.info("%s: %s; trying again in %g s", urls.shown(url), error, wait)
+            time.sleep(wait)
 
 
 def forget(part: Path) -> None:
