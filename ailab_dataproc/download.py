@@ -46,7 +46,11 @@ class Download:
     def __post_init__(self) -> None:
         if not isinstance(self.url, str) or not self.url.strip():
             raise InvalidDefinition(f"Download: url={self.url!r}, wanted a URL or a path.")
-        if urls.is_web(self.url) and "@" in urlsplit(self.url).netloc:
+        try:
+            host = urlsplit(self.url).netloc
+        except ValueError as error:
+            raise InvalidDefinition(f"Download: url={self.url!r} can't be understood ({error}).") from error
+        if urls.is_web(self.url) and "@" in host:
             raise InvalidDefinition(f"{urls.shown(self.url)}: has a password in its URL. Put it into ~/.netrc.")
         if self.checksum is not None and not _CHECKSUM.fullmatch(str(self.checksum)):
             raise InvalidDefinition(

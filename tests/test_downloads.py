@@ -207,6 +207,11 @@ def test_a_file_that_has_moved_is_followed_and_resumed(site, cache):
     assert site.gets == [None, "bytes=3000000-"]
 
 
+def test_going_round_in_circles_is_told(site, cache):
+    site.moved = {"/a.csv": f"{site.url}/b.csv", "/b.csv": f"{site.url}/a.csv"}
+    refused(errors.StorageFailed, "HTTP 302 .*infinite loop", Download(f"{site.url}/a.csv"), cache)
+
+
 def test_a_password_comes_from_netrc_and_goes_to_its_host_only(site, cache):
     site.files["/a.csv"], site.login = b"a", "Basic YW5uOnNlY3JldA=="
     refused(errors.StorageFailed, "HTTP 401.*user and password in ~/.netrc", Download(f"{site.url}/a.csv"), cache)
@@ -380,7 +385,9 @@ def test_no_connection_is_told(site, cache):
         refused(errors.StorageFailed, r"a.csv: can't be downloaded \(Connection refused\)", Download(url), cache)
 
 
-@pytest.mark.parametrize("url", ["http://no-such-host.invalid/a.csv", "http://:80:80/a.csv", "http:///a.csv"])
+@pytest.mark.parametrize(
+    "url", ["http://no-such-host.invalid/a.csv", "http://:80:80/a.csv", "http:///a.csv", "http://a..b/a.csv"]
+)
 def test_a_wrong_host_is_told(site, cache, url):
     refused(errors.StorageFailed, "can't be downloaded", Download(url), cache)
 
@@ -420,6 +427,7 @@ def test_a_copy_from_a_disk_goes_on_where_it_stopped(tmp_path, cache, monkeypatc
         ({"url": ""}, "wanted a URL or a path"),
         ({"url": "https://x/a.zip", "checksum": "md5:abc"}, "isn't 'sha256:' and 64"),
         ({"url": "https://x/a.zip", "max_bytes": 0}, "wanted at least 1"),
+        ({"url": "https://[::1/a.zip"}, "can't be understood"),
         ({"url": "https://ann:secret@x/a.zip"}, "^https://x/a.zip: has a password in its URL"),
     ],
     ids=str,

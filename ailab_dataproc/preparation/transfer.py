@@ -171,10 +171,10 @@ def _opened_web(url: str, offset: int, known: State) -> _Stream:
         if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and offset:
             return _opened_web(url, 0, State())
         raise _refusal(url, error) from error
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:  # the last: a host that can't be one
         raise _Broken(_reason(error)) from error
     state = _web_state(response.headers)
-    if response.status != http.client.PARTIAL_CONTENT:
+    if not offset or response.status != http.client.PARTIAL_CONTENT:
         return _Stream(response, 0, state)
     start, total = _range(response.headers.get("Content-Range", ""))
     if (start, total) != (offset, known.size) or state.validator not in (None, known.validator):
@@ -197,7 +197,7 @@ def _login(url: str) -> str | None:
 
 
 def _refusal(url: str, error: urllib.error.HTTPError) -> Exception:
-    told = f"HTTP {error.code} {error.reason}".strip()
+    told = f"HTTP {error.code} {_reason(error)}"
     if error.code in _PASSING:
         return _Broken(told)
     advice = "Check the Download's url."
@@ -221,7 +221,7 @@ def _range(text: str) -> tuple[int | None, int | None]:
 
 def _reason(error: Exception) -> str:
     inner = getattr(error, "reason", error)
-    return str(getattr(inner, "strerror", None) or inner) or type(error).__name__
+    return " ".join(str(getattr(inner, "strerror", None) or inner).split()) or type(error).__name__
 
 
 def _state_path(part: Path) -> Path:
