@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ailab_dataproc.dataset import Dataset, Source, column
+    from ailab_dataproc.download import Download
     from ailab_dataproc.loading import batches, load, plan
     from ailab_dataproc.planning import Plan
     from ailab_dataproc.preparing import prepare
@@ -22,6 +23,7 @@ _PUBLIC = {
     "column": "dataset",
     "by_hash": "splitting",
     "by_value": "splitting",
+    "Download": "download",
     "prepare": "preparing",
     "load": "loading",
     "plan": "loading",
@@ -30,7 +32,20 @@ _PUBLIC = {
     "Report": "report",
 }
 
-__all__ = ["Dataset", "Plan", "Report", "Source", "batches", "by_hash", "by_value", "column", "load", "plan", "prepare"]
+__all__ = [
+    "Dataset",
+    "Download",
+    "Plan",
+    "Report",
+    "Source",
+    "batches",
+    "by_hash",
+    "by_value",
+    "column",
+    "load",
+    "plan",
+    "prepare",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from ailab_dataproc import urls
+from ailab_dataproc.download import Download
 from ailab_dataproc.errors import InvalidDefinition, unknown
 from ailab_dataproc.splitting import ByValue, Pooled
 
@@ -26,25 +27,26 @@ class Source:
 
     url: str
     split: str
-    size: int = 0  # bytes as stored; 0 where the source is no file
+    size: int = 0  # bytes as stored; 0 where the source is no file, or a web server doesn't say
     identity: str | None = None  # changes when the content does; None: the content is hashed
     options: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     part: tuple[int, int] | None = None  # the lines that begin in these bytes, or row groups of Parquet; None: all
+    place: str | None = field(default=None, repr=False, compare=False)  # where the content lies, if not at the url
 
     def open(self) -> BinaryIO:
         """Open the source for reading, unpacked by its ending (.gz, .bz2, .xz, .zst); of a part, its lines."""
-        file = urls.open_url(self.url, dict(self.options), compression="infer")
+        file = urls.open_url(self.place or self.url, dict(self.options), compression="infer")
         return urls.lines_within(file, *self.part) if self.part else file
 
     @property
     def local_path(self) -> str | None:
         """The path on this machine's disk, or None where the source lies elsewhere."""
-        return urls.local_path(self.url)
+        return urls.local_path(self.place or self.url)
 
     @property
     def name(self) -> str:
         """The last part of the URL, for messages; of a part, with where it begins."""
-        name = self.url.rstrip("/").rsplit("/", 1)[-1] or self.url
+        name = urls.file_name(self.url)
         if not self.part or not self.part[0]:
             return name
         unit = "row group" if name.endswith((".parquet", ".pq")) else "byte"
@@ -68,13 +70,15 @@ class Dataset:
         read: turns one source into Arrow tables or record batches, pandas frames, or dicts (one a row).
             It runs in workers, once for each source. By default CSV, JSON Lines and Parquet are read by their ending.
         sources: finds the sources of a split for what is no file: called with the split's name and each of its
-            strings.
+            strings, but those that name a download.
         by_line: whether `read` takes each line by itself, so that a huge text file may be cut at line ends and
             read by several workers. The default readers cut what they can.
         order: ``"source"`` keeps the rows in the order of the sources (sorted by URL), ``"shuffled"`` mixes all rows of
             a split; the same order on any runner.
         seed: of the shuffle.
         key: the columns whose values name a row; two rows with the same stop the preparation.
+        downloads: by a name, what is fetched (and unpacked) before preparing; a split names files of it as
+            ``download://<name>/<path or glob inside an archive>``, or ``download://<name>`` for a single file.
         owner: the person or team to ask.
         description: what one row is, and where it comes from.
         citation: how to cite it.
@@ -97,6 +101,7 @@ class Dataset:
     order: str = "source"
     seed: int = 0
     key: str | Sequence[str] = ()
+    downloads: Mapping[str, Download] = field(default_factory=dict)
     owner: str = ""
     description: str = ""
     citation: str = ""
@@ -121,6 +126,8 @@ class Dataset:
             object.__setattr__(self, "splits", {k: _strings(v) for k, v in self.splits.items()})
         object.__setattr__(self, "key", _strings(self.key))
         _check_arrangement(self)
+        _check_downloads(self.name, self.downloads)
+        object.__setattr__(self, "downloads", dict(self.downloads))
         object.__setattr__(self, "release_notes", dict(self.release_notes))
         object.__setattr__(self, "description", (self.description or "").strip())
 
@@ -244,6 +251,14 @@ def _names_rows(type_: pa.DataType) -> bool:
     t = pa.types
     plain = type_.value_type if t.is_dictionary(type_) else type_
     return not (t.is_floating(plain) or t.is_nested(plain) or t.is_null(plain))
+
+
+def _check_downloads(name: str, downloads: Mapping[str, Download]) -> None:
+    for key, value in downloads.items():
+        if not _SPLIT.fullmatch(key):
+            raise InvalidDefinition(f"{name}: {key!r} can't name a download; wanted lower-case letters, digits and _.")
+        if not isinstance(value, Download):
+            raise InvalidDefinition(f"{name}: download {key!r} is a {type(value).__name__}, wanted Download(url, …).")
 
 
 def _check_schema(name: str, schema: pa.Schema) -> None:

@@ -59,5 +59,5 @@ def prepare(  # noqa: PLR0913 - all but the first have a name and a default
     return prepare_dataset(
         found,
         storage.folder(data_dir or settings.data_dir, settings.storage_options),
-        Options(sources=given, storage_options=settings.storage_options, **options),
+        Options(sources=given, storage_options=settings.storage_options, downloads=settings.downloads, **options),
     )

@@ -17,12 +17,14 @@ _ENVIRONMENT = {
     "auto": "AILAB_AUTO",
     "cache_dir": "AILAB_CACHE_DIR",
     "cache_bytes": "AILAB_CACHE_BYTES",
+    "downloads": "AILAB_DOWNLOADS",
 }
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {f"{unit}IB": 1 << 10 * power for power, unit in enumerate("KMGT", start=1)}
 _WANTED: dict[str, Any] = {
     "data_dir": str,
     "cache_dir": str,
+    "downloads": str,
     "cache_bytes": (int, str),
     "storage_options": dict,
 }  # else lists
@@ -37,6 +39,7 @@ class Settings:
     auto: tuple[str, ...] = ("pandas", "dask")  # the ladder of backend="auto", first that doesn't refuse wins
     cache_dir: str = "~/.cache/ailab_dataproc"  # of shards that were loaded from a bucket
     cache_bytes: int = 20 * 10**9  # that the cache takes at most, and never over half of what is free; 0: no cache
+    downloads: str | None = None  # where downloads are kept; None: in the data directory, if that is a folder
     storage_options: dict[str, Any] | None = None  # passed to fsspec for URLs; never written anywhere
 
 

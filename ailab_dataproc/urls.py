@@ -9,11 +9,13 @@ import io
 import os
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
+from urllib.parse import urlsplit, urlunsplit
 
-from ailab_dataproc.errors import StorageFailed
+from ailab_dataproc.errors import InvalidRequest, StorageFailed
 from ailab_dataproc.storage import explained, filesystem, is_local
 
 _BLOCK = 1 << 16  # bytes searched at a time
+_GONE = (404, 410)  # what a web server answers for what isn't there
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Stat:
     """What a listing says about one file."""
 
     url: str
-    size: int  # bytes
+    size: int | None  # bytes; None where a web server doesn't say
     identity: str | None = None  # what a store says changes with the content (a bucket's generation or etag)
 
 
@@ -33,6 +35,8 @@ def expand(pattern: str, options: dict[str, Any] | None = None) -> list[Stat]:
     if pattern.startswith("package://"):
         path = _resolve(pattern)
         return [Stat(pattern, os.stat(path).st_size)] if os.path.isfile(path) else []
+    if is_web(pattern):
+        return _expand_web(pattern)
     with explained(pattern, "read"):
         if is_local(pattern) or pattern.startswith("file://"):
             return _expand_local(_resolve(pattern))
@@ -40,7 +44,7 @@ def expand(pattern: str, options: dict[str, Any] | None = None) -> list[Stat]:
         found = fs.glob(pattern, detail=True) if any(c in pattern for c in "*?[") else _info(fs, pattern)
         scheme = pattern.split("://", 1)[0]
         return [
-            Stat(f"{scheme}://{path.lstrip('/')}", int(info["size"]), _store_identity(info))
+            Stat(f"{scheme}://{path.lstrip('/')}", int(info["size"]), store_identity(info))
             for path, info in sorted(found.items())
             if info["type"] == "file"
         ]
@@ -48,16 +52,16 @@ def expand(pattern: str, options: dict[str, Any] | None = None) -> list[Stat]:
 
 def open_url(url: str, options: dict[str, Any] | None = None, compression: str | None = None) -> BinaryIO:
     """Open any path or URL for reading; ``compression="infer"`` unpacks by the name's ending."""
-    import fsspec
     from fsspec.compression import compr
     from fsspec.utils import infer_compression
 
+    packed = infer_compression(file_name(url)) if compression == "infer" else None
     path = local_path(url)
-    with explained(url, "read"):
+    with explained(shown(url), "read"):
         if path is None:
-            return fsspec.open(url, "rb", compression=compression, **(options or {})).open()
-        file = open(path, "rb")  # noqa: SIM115 - the caller's; fsspec's closes itself under `for line in source.open()`
-        packed = infer_compression(path) if compression == "infer" else None
+            file = filesystem(url, options).open(url, "rb")
+        else:  # not fsspec's own kind of file, which closes itself under `for line in source.open()`
+            file = open(path, "rb")  # noqa: SIM115 - the caller's
         return compr[packed](file, mode="rb") if packed else file
 
 
@@ -107,6 +111,26 @@ def local_path(url: str) -> str | None:
     return None
 
 
+def is_web(url: str) -> bool:
+    """True for http:// and https://, where a ``?`` begins a query and nothing can be listed."""
+    return url.startswith(("http://", "https://"))
+
+
+def file_name(url: str) -> str:
+    """The last part of a path or URL, without query and fragment: by its ending readers go."""
+    path = urlsplit(url).path if is_web(url) else url
+    return path.rstrip("/").rsplit("/", 1)[-1] or url
+
+
+def shown(url: str) -> str:
+    """A URL for messages and manifests: without a password, and without a query, which may hold a token."""
+    if not is_web(url):
+        return url
+    parts = urlsplit(url)
+    query = "…" if parts.query else ""
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
+
+
 def _resolve(url: str) -> str:
     if url.startswith("package://"):
         package, _, inside = url.removeprefix("package://").partition("/")
@@ -124,6 +148,21 @@ def _expand_local(pattern: str) -> list[Stat]:
     return [Stat(path, os.stat(path).st_size) for path in found if not fnmatch.fnmatch(os.path.basename(path), ".*")]
 
 
+def _expand_web(url: str) -> list[Stat]:
+    if "*" in urlsplit(url).path:
+        raise InvalidRequest(f"{shown(url)}: files on a web server can't be listed. Name each of them.")
+    try:
+        info = filesystem(url, None).info(url)
+    except FileNotFoundError as error:  # fsspec's word for every failure; the cause says which
+        status = getattr(error.__cause__, "status", None)
+        if status in _GONE:
+            return []
+        reason = f"HTTP {status}" if status else error.__cause__
+        raise StorageFailed(f"{shown(url)}: can't read it ({reason}). Check the address and your network.") from error
+    etag = info.get("ETag", "")  # a weak one (W/) may stay when bytes change
+    return [Stat(url, info["size"], f"etag:{etag.strip(chr(34))}" if etag.startswith('"') else None)]
+
+
 def _info(fs: Any, url: str) -> dict[str, Any]:
     try:
         info = fs.info(url)
@@ -132,7 +171,8 @@ def _info(fs: Any, url: str) -> dict[str, Any]:
     return {info["name"]: info}
 
 
-def _store_identity(info: dict[str, Any]) -> str | None:
+def store_identity(info: dict[str, Any]) -> str | None:
+    """What a bucket's listing says changes with the content, or None."""
     for key in ("generation", "ETag", "etag", "md5Hash", "crc32c"):
         if info.get(key):
             return f"{key.lower()}:{str(info[key]).strip(chr(34))}"

@@ -16,7 +16,7 @@ ROOT = Path(ailab_dataproc.__file__).parent
 LAYERS = (
     ("errors", "definition"),
     ("settings", "configuration", "storage"),
-    ("urls", "cache", "splitting"),
+    ("urls", "cache", "splitting", "download"),
     ("dataset", "schema", "sizing"),
     ("manifest", "splits"),
     ("backends", "report"),
@@ -80,7 +80,7 @@ def test_a_module_imports_nothing_above_it(path):
 
 def test_definitions_import_public_names_only():
     for path in (ROOT / "datasets").rglob("*.py"):
-        assert imported(path) <= {"dataset", "errors", "Dataset", "column", "Source"}, path
+        assert imported(path) <= {"dataset", "errors", "Dataset", "Download", "column", "Source"}, path
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ailab_dataproc import storage
+from ailab_dataproc import storage, urls
 from ailab_dataproc.dataset import Dataset, Source, is_pii, shape
 from ailab_dataproc.errors import InvalidDefinition, StorageFailed
 from ailab_dataproc.preparation.tasks import Layout
@@ -67,8 +67,13 @@ def _identified(source: Source) -> Source:
         return replace(source, identity=storage.checksum(place, name, source.size or None))
     except (FileNotFoundError, StorageFailed) as error:
         raise InvalidDefinition(
-            f"{source.url}: has no identity, and is no file whose content could be hashed ({error}). "
+            f"{urls.shown(source.url)}: has no identity, and is no file whose content could be hashed ({error}). "
             "Give Source(…, identity=…) a text that changes when the content does."
+        ) from error
+    except Exception as error:  # a file system raises what its library does, such as a web client's own errors
+        raise StorageFailed(
+            f"{urls.shown(source.url)}: can't be read to its end ({error}). Prepare it again, or make it a Download, "
+            "which goes on where it stopped."
         ) from error
 
 
@@ -107,8 +112,10 @@ class _WithoutDocumentation(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """Drop documentation, and what the fingerprint has otherwise, from ``Dataset(…)``."""
         if isinstance(node.func, ast.Name | ast.Attribute) and _name(node.func) == "Dataset":
-            dropped = _DOCUMENTATION | {"version", "schema", "splits", "order", "seed", "key"}
+            dropped = _DOCUMENTATION | {"version", "schema", "splits", "order", "seed", "key", "downloads"}
             node.keywords = [keyword for keyword in node.keywords if keyword.arg not in dropped]
+        if isinstance(node.func, ast.Name | ast.Attribute) and _name(node.func) == "Download":
+            node.args, node.keywords = [], []  # what it brings is in the fingerprint, whatever the place
         if isinstance(node.func, ast.Name | ast.Attribute) and _name(node.func) == "column":
             node.args = node.args[:2]  # without the meaning
             node.keywords = [keyword for keyword in node.keywords if keyword.arg not in {"meaning", "unit"}]

@@ -23,4 +23,5 @@ class Options:
     layout: Layout = field(default_factory=Layout)
     sources: Mapping[str, Sequence[str]] | None = None  # in place of the definition's
     storage_options: Mapping[str, Any] | None = None
+    downloads: str | None = None  # where downloads are kept; None: in the data directory
     progress: bool = False

@@ -13,6 +13,7 @@ from ailab_dataproc.errors import InvalidRequest, VersionConflict, require, unkn
 from ailab_dataproc.manifest import MANIFEST, Manifest, read_manifest
 from ailab_dataproc.preparation import runners
 from ailab_dataproc.preparation.assign import check_values
+from ailab_dataproc.preparation.downloads import Cache, cache_folder
 from ailab_dataproc.preparation.fingerprint import fingerprint, fingerprint_parts, identify
 from ailab_dataproc.preparation.job import Job
 from ailab_dataproc.preparation.options import FORMATS, Options
@@ -44,7 +45,9 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
     _check_formats(dataset, options.formats)
     if isinstance(dataset.splits, Pooled):
         check_values(dataset.splits, dataset.schema, dataset.name)
-    sources = identify(find_sources(dataset, options.sources, dict(options.storage_options or {})))
+    storage_options = dict(options.storage_options or {})
+    cache = Cache(cache_folder(data_dir, options.downloads), storage_options, options.progress)
+    sources = identify(find_sources(dataset, options.sources, storage_options, cache))
     parts = fingerprint_parts(dataset, sources, options.layout, options.formats)
     final = data_dir / dataset.name / dataset.version
     if final.exists(MANIFEST):

@@ -1,10 +1,10 @@
-"""A progress bar over finished tasks: it counts receipts, so it works for any runner."""
+"""Progress bars: over finished tasks (it counts receipts, so it works for any runner), and over a download's bytes."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ailab_dataproc.storage import Folder
@@ -39,3 +39,18 @@ def watched(receipts: Folder, total: int, label: str, *, shown: bool) -> Iterato
             done.set()
             thread.join()
             bar.update(line, completed=len(receipts.names()))
+
+
+@contextmanager
+def downloading(label: str, *, shown: bool) -> Iterator[Callable[[int, int | None], None]]:
+    """Show how much of a download is there; yields what is called with the bytes so far and in all."""
+    if not shown:
+        yield lambda count, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        line = bar.add_task(f"download {label}", total=None)
+        yield lambda count, total: bar.update(line, completed=count, total=total)

@@ -23,7 +23,7 @@ from ailab_dataproc.preparation.shards import index_schema, stored_columns
 from ailab_dataproc.preparation.summary import statistics_file
 from ailab_dataproc.report import Report, peak_memory, versions
 from ailab_dataproc.storage import Folder, HashingFile, checksum
-from ailab_dataproc.urls import local_path
+from ailab_dataproc.urls import local_path, shown
 
 _RECORDED = ("ailab_dataproc", "pyarrow", "numpy", "apache-beam", "tensorflow-datasets")
 
@@ -98,7 +98,7 @@ def _source_table(sources: Mapping[str, Sequence[Source]]) -> pa.Table:
     rows = [
         {
             "split": split,
-            "url": source.name if local_path(source.url) and not source.url.startswith("package://") else source.url,
+            "url": _lasting(source),
             "bytes": source.size,
             "identity": source.identity,
         }
@@ -107,6 +107,12 @@ def _source_table(sources: Mapping[str, Sequence[Source]]) -> pa.Table:
     ]
     columns = [("split", pa.string()), ("url", pa.string()), ("bytes", pa.int64()), ("identity", pa.string())]
     return pa.Table.from_pylist(rows, schema=pa.schema(columns))
+
+
+def _lasting(source: Source) -> str:
+    if local_path(source.url) and not source.url.startswith("package://"):
+        return source.name
+    return shown(source.url)
 
 
 def _write_table(folder: Folder, name: str, table: pa.Table) -> str:

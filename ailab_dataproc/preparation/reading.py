@@ -18,6 +18,7 @@ from ailab_dataproc.preparation.job import Job
 from ailab_dataproc.preparation.parquet import stored
 from ailab_dataproc.preparation.readers import reader
 from ailab_dataproc.preparation.tasks import Task
+from ailab_dataproc.urls import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,12 @@ def read_rows(job: Job, task: Task) -> Iterator[Rows]:
         except Exception as error:
             told = "message not shown: PII" if any(map(is_pii, schema)) else error
             raise SourceFailed(
-                f"{source.url}: read() raised {type(error).__name__}: {told} ({_line(error)}). "
+                f"{shown(source.url)}: read() raised {type(error).__name__}: {told} ({_line(error)}). "
                 "Mend the source or the definition; --verbose shows the traceback."
             ) from error
         if not rows and not job.allow_empty and source.part is None:
             raise InvalidData(
-                f"{source.url}: the source holds no rows. Remove it, or set allow_empty=True in the definition."
+                f"{shown(source.url)}: the source holds no rows. Remove it, or set allow_empty=True in the definition."
             )
 
 
@@ -63,7 +64,7 @@ def read_row(job: Job, source: Source, row: int) -> pa.RecordBatch:
     for rows in read_rows(job, Task(source.split, 0, (source,))):
         if row < rows.first + rows.batch.num_rows:
             return rows.batch.slice(row - rows.first, 1)
-    raise SourceFailed(f"{source.url}: read() gave {row + 1:,} rows at first, and fewer when it was called again.")
+    raise SourceFailed(f"{shown(source.url)}: read() gave {row + 1:,} rows at first, and fewer when called again.")
 
 
 def decoded(batch: pa.RecordBatch) -> pa.RecordBatch:

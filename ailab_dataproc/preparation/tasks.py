@@ -9,7 +9,9 @@ from typing import Any
 
 from ailab_dataproc import urls
 from ailab_dataproc.dataset import Dataset, Source
+from ailab_dataproc.download import SCHEME
 from ailab_dataproc.errors import InvalidData, InvalidRequest, StorageFailed, unknown
+from ailab_dataproc.preparation.downloads import Cache, find_downloaded
 from ailab_dataproc.splitting import Pooled
 
 POOL = "all"  # stands for the split of sources whose rows are shared out; no split can have this name
@@ -44,7 +46,10 @@ class Layout:
 
 
 def find_sources(
-    dataset: Dataset, given: Mapping[str, Sequence[str]] | None = None, options: dict[str, Any] | None = None
+    dataset: Dataset,
+    given: Mapping[str, Sequence[str]] | None = None,
+    options: dict[str, Any] | None = None,
+    cache: Cache | None = None,
 ) -> dict[str, tuple[Source, ...]]:
     """The sources of each split, sorted by URL.
 
@@ -52,6 +57,7 @@ def find_sources(
         dataset: the definition.
         given: paths, URLs or globs by split, in place of the definition's.
         options: fsspec options for URLs.
+        cache: where ``download://`` sources are fetched to.
 
     Raises:
         UnknownName: `given` names a split that the dataset doesn't have.
@@ -68,7 +74,7 @@ def find_sources(
         asked = tuple((given or {}).get(split, patterns))
         if not asked:
             raise InvalidRequest(f"{dataset.name}: split {split!r} has no sources. Give them: --source {split}=PATH")
-        sources = [source for text in asked for source in _expand(dataset, split, text, options)]
+        sources = [source for text in asked for source in _expand(dataset, split, text, options, cache)]
         found[split] = tuple(sorted(sources, key=lambda source: source.url))
         _check_distinct(dataset, found[split])
     return found
@@ -90,16 +96,22 @@ def make_tasks(sources: Mapping[str, Sequence[Source]], layout: Layout) -> tuple
     return tuple(tasks)
 
 
-def _expand(dataset: Dataset, split: str, text: str, options: dict[str, Any] | None) -> list[Source]:
+def _expand(
+    dataset: Dataset, split: str, text: str, options: dict[str, Any] | None, cache: Cache | None
+) -> list[Source]:
+    if text.startswith(SCHEME) and cache is not None:
+        return find_downloaded(dataset, split, text, cache)
     if dataset.sources is not None:
         return list(dataset.sources(split, text))
     stats = urls.expand(text, options)
     if not stats:
-        raise StorageFailed(f"{dataset.name}: source {text!r} of split {split!r} does not exist ({_searched(text)}).")
+        raise StorageFailed(
+            f"{dataset.name}: source {urls.shown(text)!r} of split {split!r} does not exist ({_searched(text)})."
+        )
     for stat in stats:
         if stat.size == 0:
-            raise InvalidData(f"{stat.url}: the source is empty (0 bytes). Remove it, or get it again.")
-    return [Source(stat.url, split, stat.size, stat.identity, options or {}) for stat in stats]
+            raise InvalidData(f"{urls.shown(stat.url)}: the source is empty (0 bytes). Remove it, or get it again.")
+    return [Source(stat.url, split, stat.size or 0, stat.identity, options or {}) for stat in stats]
 
 
 def _searched(text: str) -> str:
@@ -110,4 +122,6 @@ def _searched(text: str) -> str:
 def _check_distinct(dataset: Dataset, sources: Sequence[Source]) -> None:
     for left, right in pairwise(sources):
         if left.url == right.url:
-            raise InvalidData(f"{dataset.name}: split {left.split!r} names the source {left.url} twice. Name it once.")
+            raise InvalidData(
+                f"{dataset.name}: split {left.split!r} names the source {urls.shown(left.url)} twice. Name it once."
+            )

@@ -10,7 +10,7 @@ from ailab_dataproc.errors import StorageFailed
 from ailab_dataproc.storage.sentences import explained
 
 _CONNECT, _SILENT = 10, 60  # seconds until a store counts as not answering: to connect, and between two packets
-_EXTRAS = {"gs": "ailab_dataproc[gcs]", "gcs": "ailab_dataproc[gcs]", "s3": "s3fs", "az": "adlfs", "abfs": "adlfs"}
+_OURS = {"gs": "gcs", "gcs": "gcs", "http": "http", "https": "http", "s3": "s3", "az": "azure", "abfs": "azure"}
 
 
 def is_local(url: str) -> bool:
@@ -19,7 +19,7 @@ def is_local(url: str) -> bool:
 
 
 def filesystem(url: str, options: dict[str, Any] | None) -> Any:
-    """The fsspec file system of a URL.
+    """The fsspec file system of a URL. A web server never gets the options, which may hold a bucket's credentials.
 
     Raises:
         StorageFailed: its library isn't there, or the options are wrong.
@@ -27,15 +27,17 @@ def filesystem(url: str, options: dict[str, Any] | None) -> Any:
     import fsspec
 
     scheme = url.split("://", 1)[0]
-    given = {"use_listings_cache": False, **(options or {})}  # after a crash or a twin, an old listing is a lie
+    given = {
+        "use_listings_cache": False,
+        **({} if scheme in ("http", "https") else options or {}),
+    }  # after a crash or a twin, an old listing is a lie
     try:
         if scheme in ("gs", "gcs"):
             given = _google(given)
         kind = fsspec.get_filesystem_class(scheme)
     except ImportError as error:
-        raise StorageFailed(
-            f"{url}: the library for {scheme}:// is not installed. pip install '{_EXTRAS.get(scheme, scheme)}'"
-        ) from error
+        line = f"pip install 'ailab_dataproc[{_OURS[scheme]}]'" if scheme in _OURS else str(error)
+        raise StorageFailed(f"{url}: the library for {scheme}:// is not installed. {line}") from error
     except ValueError as error:
         known = "a folder, or a URL that fsspec knows such as gs://, s3:// or az://"
         raise StorageFailed(f"{url}: there is no file system for {scheme}://, wanted {known}.") from error
