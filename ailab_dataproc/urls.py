@@ -58,10 +58,8 @@ def open_url(url: str, options: dict[str, Any] | None = None, compression: str |
     packed = infer_compression(file_name(url)) if compression == "infer" else None
     path = local_path(url)
     with explained(shown(url), "read"):
-        if path is None:
-            file = filesystem(url, options).open(url, "rb")
-        else:  # not fsspec's own kind of file, which closes itself under `for line in source.open()`
-            file = open(path, "rb")  # noqa: SIM115 - the caller's
+        # A local file not by way of fsspec, whose kind closes itself under `for line in source.open()`.
+        file = open(path, "rb") if path else filesystem(url, options).open(url, "rb")  # noqa: SIM115 - the caller's
         return compr[packed](file, mode="rb") if packed else file
 
 

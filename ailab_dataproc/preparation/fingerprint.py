@@ -66,14 +66,15 @@ def _identified(source: Source) -> Source:
         place = storage.folder(parent or "/", dict(source.options))
         return replace(source, identity=storage.checksum(place, name, source.size or None))
     except (FileNotFoundError, StorageFailed) as error:
+        where = urls.shown(source.url)
+        if urls.is_web(source.url):
+            raise StorageFailed(
+                f"{where}: can't be read to its end ({error}). Prepare it again, or make it a Download, which goes on "
+                "where it stopped."
+            ) from error
         raise InvalidDefinition(
-            f"{urls.shown(source.url)}: has no identity, and is no file whose content could be hashed ({error}). "
+            f"{where}: has no identity, and is no file whose content could be hashed ({error}). "
             "Give Source(…, identity=…) a text that changes when the content does."
-        ) from error
-    except Exception as error:  # a file system raises what its library does, such as a web client's own errors
-        raise StorageFailed(
-            f"{urls.shown(source.url)}: can't be read to its end ({error}). Prepare it again, or make it a Download, "
-            "which goes on where it stopped."
         ) from error
 
 

@@ -27,10 +27,8 @@ def filesystem(url: str, options: dict[str, Any] | None) -> Any:
     import fsspec
 
     scheme = url.split("://", 1)[0]
-    given = {
-        "use_listings_cache": False,
-        **({} if scheme in ("http", "https") else options or {}),
-    }  # after a crash or a twin, an old listing is a lie
+    asked = {} if scheme in ("http", "https") else options or {}
+    given = {"use_listings_cache": False, **asked}  # after a crash or a twin, an old listing is a lie
     try:
         if scheme in ("gs", "gcs"):
             given = _google(given)
