@@ -182,10 +182,15 @@ class HashingFile(io.RawIOBase):
 
 def checksum(folder: Folder, name: str) -> str:
     """The checksum of a file, in the form of `HashingFile.checksum`."""
-    digest = hashlib.sha256()
     with folder.open(name) as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
+        return checksum_of(file)
+
+
+def checksum_of(file: Any) -> str:
+    """The checksum of what an open file still holds, in the form of `HashingFile.checksum`."""
+    digest = hashlib.sha256()
+    while block := file.read(_BLOCK):
+        digest.update(block)
     return f"sha256:{digest.hexdigest()}"
 
 

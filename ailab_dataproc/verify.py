@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from ailab_dataproc.manifest import INDEX, MANIFEST, SOURCES, Prepared
-from ailab_dataproc.storage import checksum
+from ailab_dataproc.manifest import INDEX, Prepared
+from ailab_dataproc.storage import Folder, checksum
 
-_OURS = {MANIFEST, INDEX, SOURCES}
+_ROWS = 10_000  # of the index that are looked at together
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,26 +28,32 @@ def verify_version(prepared: Prepared, *, deep: bool = True) -> Iterator[Fault]:
         deep: whether to read every byte and compare checksums; otherwise only presence and sizes.
 
     Yields:
-        The faults, in the order of the index; nothing where all is well.
+        The faults, in the order of the index, then what it doesn't know; nothing where all is well.
+
+    Raises:
+        DamagedData: the index is not the one that the manifest was written with.
     """
     folder = prepared.folder
     if not folder.exists(INDEX):
         yield Fault(INDEX, "is missing")
         return
-    if checksum(folder, INDEX) != prepared.manifest.index_checksum:
-        yield Fault(INDEX, "is not the index that the manifest was written with")
-    known = set(_OURS)
-    present = folder.find()
-    for kind in prepared.manifest.formats:
-        for row in prepared.index(kind).select(["path", "bytes", "checksum"]).to_pylist():
-            known.add(row["path"])
-            size = folder.size(row["path"])
-            if size is None:
-                yield Fault(row["path"], "is missing")
-            elif size != row["bytes"]:
-                yield Fault(row["path"], f"has {size:,} bytes, the index says {row['bytes']:,}")
-            elif deep and checksum(folder, row["path"]) != row["checksum"]:
-                yield Fault(row["path"], "has other bytes than were written")
-        for name in present:
-            if name.startswith(f"{kind}/") and name not in known:
-                yield Fault(name, "is foreign: the index doesn't know it")
+    foreign = dict.fromkeys(folder.find())
+    with prepared.open_index() as index:
+        for batch in index.iter_batches(_ROWS, columns=["path", "bytes", "checksum"]):
+            for row in batch.to_pylist():
+                foreign.pop(row["path"], None)
+                yield from _check(folder, row, deep)
+    for name in foreign:
+        if name.split("/", 1)[0] in prepared.manifest.formats:
+            yield Fault(name, "is foreign: the index doesn't know it")
+
+
+def _check(folder: Folder, row: dict[str, Any], deep: bool) -> Iterator[Fault]:
+    """Compare one shard with its row of the index."""
+    size = folder.size(row["path"])
+    if size is None:
+        yield Fault(row["path"], "is missing")
+    elif size != row["bytes"]:
+        yield Fault(row["path"], f"has {size:,} bytes, the index says {row['bytes']:,}")
+    elif deep and checksum(folder, row["path"]) != row["checksum"]:
+        yield Fault(row["path"], "has other bytes than were written")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as t
 
 from ailab_dataproc.errors import DamagedData
+from ailab_dataproc.filters import RowFilter
 from ailab_dataproc.schema import in_parquet
 from ailab_dataproc.storage import Folder
 
@@ -27,7 +28,8 @@ class Part:
     size: int  # bytes of the file
     bytes: int  # of the taken rows of the selected columns, as Arrow
     skip: int
-    take: int
+    take: int  # rows; before the filter
+    filter: RowFilter | None = None  # what `read_part` keeps of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,12 @@ def read_part(part: Part, schema: pa.Schema) -> pa.Table:
     """The selected rows and columns of one shard.
 
     Raises:
+        InvalidRequest: the filter meets a value that it can't compare.
         DamagedData: the file is missing, has another size, other rows or columns, or a page that fails its checksum.
     """
+    if part.filter is not None:
+        whole = read_part(replace(part, filter=None), part.filter.with_columns(schema))
+        return part.filter.keep(whole).select(schema.names)
     where = part.folder.path(part.path)
     found = part.folder.size(part.path)
     if found is None:

@@ -25,6 +25,7 @@ from ailab_dataproc.storage import Folder, HashingFile
 from ailab_dataproc.urls import local_path
 
 _RECORDED = ("ailab_dataproc", "pyarrow", "numpy", "apache-beam", "tensorflow-datasets")
+_GROUP = 131_072  # shards that are decoded at a time where the index is read in pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,8 @@ def publish(made: Made, tasks: Sequence[Task], sources: Mapping[str, Sequence[So
     stage = made.job.stage
     index = _number_shards(made.job, tasks)
     splits = _shard_rows(index, made.dataset)
-    index_checksum = _write_table(stage, INDEX, index)
-    _write_table(stage, SOURCES, _source_table(sources))
+    index_checksum = write_table(stage, INDEX, index)
+    write_table(stage, SOURCES, _source_table(sources))
     if "tfrecord" in made.options.formats:
         _write_tfds(made, index, splits)
     report = _report(made, index, splits, final)
@@ -112,11 +113,11 @@ def _source_table(sources: Mapping[str, Sequence[Source]]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=pa.schema(columns))
 
 
-def _write_table(folder: Folder, name: str, table: pa.Table) -> str:
+def write_table(folder: Folder, name: str, table: pa.Table) -> str:
     """Write a table as Parquet; returns the file's checksum."""
     with folder.create(name) as file:
         hashing = HashingFile(file)
-        pq.write_table(table, pa.PythonFile(hashing, mode="w"), compression="zstd")
+        pq.write_table(table, pa.PythonFile(hashing, mode="w"), compression="zstd", row_group_size=_GROUP)
     return hashing.checksum
 
 
