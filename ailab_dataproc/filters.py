@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.types as t
 from pyarrow import acero
 
-from ailab_dataproc.errors import InvalidRequest, unknown
+from ailab_dataproc.errors import InvalidRequest, UnknownName, unknown
 from ailab_dataproc.literals import from_text, typed
 
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
@@ -30,6 +30,7 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 OPERATORS = (*_COMPARE, "=", "in", "not in", "is", "is not")
 _FORM = "Write [('price', '>', 3), ('word', 'in', ['a', 'b'])] for and, [[…], […]] for or"
 _TEXT = re.compile(r"\s*(?P<column>.+?)\s*(?P<op>==|!=|<=|>=|=|<|>|\s(not\s+in|in|is\s+not|is)\s)\s*(?P<value>.*?)\s*")
+_MISSING = re.compile(r"No match for FieldRef\.Name\((.+)\) in ")
 _SHOWN = 3  # values of a list in a text
 
 
@@ -79,11 +80,14 @@ class RowFilter:
             raise InvalidRequest(f"filters: {self.expression} can't be evaluated ({error}). Mend its value.") from error
 
     def check(self, where: str) -> None:
-        """Raise `InvalidRequest` for an expression that these columns can't answer with true or false."""
+        """Raise `InvalidRequest` or `UnknownName` where these columns can't answer with true or false."""
         try:
             found = self._mask(self.columns.empty_table()).type
         except (pa.ArrowException, TypeError, ValueError) as error:
             told = str(error).split("\n", 1)[0]
+            missing = _MISSING.match(told)
+            if missing:
+                raise unknown("column", missing[1], self.columns.names, where=f"{where}: filters") from error
             raise InvalidRequest(f"{where}: filters: {self.expression} can't be evaluated ({told}).") from error
         if not t.is_boolean(found):
             raise InvalidRequest(f"{where}: filters: {self.expression} gives {found}, wanted true or false.")
@@ -229,6 +233,6 @@ def _needs(expression: pc.Expression, rest: pa.Schema) -> bool:
     """Whether a column is missed by an Expression that could be evaluated with all."""
     try:
         RowFilter(expression, rest).check("")
-    except InvalidRequest:
+    except (InvalidRequest, UnknownName):
         return True
     return False

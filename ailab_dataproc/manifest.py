@@ -88,7 +88,8 @@ class Prepared:
         with self.open_index() as file:
             groups = [i for i in range(file.num_row_groups) if _may_hold(file.metadata.row_group(i), format_)]
             table = file.read_row_groups(groups, columns=wanted)
-        return table.filter(pc.equal(table["format"], format_))
+        mine = pc.equal(table["format"], format_)  # its shards stand together
+        return table.slice(max(pc.index(mine, True).as_py(), 0), pc.sum(mine).as_py() or 0)
 
     def open_index(self) -> pq.ParquetFile:
         """The index's file, after one look at every byte of it; the caller closes it.

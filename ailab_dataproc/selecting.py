@@ -55,16 +55,17 @@ def select(prepared: Prepared, request: Request) -> Selected:
     schema = _columns(prepared, request)
     chosen = _filters(prepared, request)
     slices = splits.parse(request.split, prepared.manifest.rows, prepared.name)
-    read_too = chosen.rows.with_columns(schema) if chosen else schema
-    index = prepared.index(columns=_index_columns(read_too, chosen))
+    read = chosen.rows.with_columns(schema).names if chosen else schema.names
+    index = prepared.index(columns=_index_columns(read, chosen))
     taken = _take(prepared, slices, index)
     kept = taken.only(pruning.may_match(chosen, index)[taken.row]) if chosen else taken
-    used = kept.bytes(index, schema)
+    used = kept.bytes(index, schema.names)
+    beside = kept.bytes(index, read[len(schema) :])
     parts = _parts(prepared, index, kept, used, chosen.rows if chosen else None)
     need = Need(
         rows=int(kept.take.sum()),
         bytes=int(used.sum()),
-        largest=int(kept.bytes(index, read_too).max(initial=0)),
+        largest=int((used + beside).max(initial=0)),
         shards=len(parts),
         schema=schema,
         nulls=request.nulls,
@@ -90,10 +91,10 @@ class _Taken:
     def only(self, mask: np.ndarray) -> _Taken:
         return _Taken(self.row[mask], self.skip[mask], self.take[mask])
 
-    def bytes(self, index: pa.Table, schema: pa.Schema) -> np.ndarray:
+    def bytes(self, index: pa.Table, columns: Sequence[str]) -> np.ndarray:
         """Of the taken rows of some columns, as Arrow."""
         whole = np.zeros(len(self.row), dtype=np.int64)
-        for name in schema.names:
+        for name in columns:
             whole += pc.struct_field(index["columns"], [name, "bytes"]).to_numpy()[self.row]
         rows = np.maximum(index["rows"].to_numpy()[self.row], 1)
         return np.where(self.take == rows, whole, (whole * (self.take / rows)).astype(np.int64))
@@ -140,8 +141,8 @@ def _parts(
     )
 
 
-def _index_columns(schema: pa.Schema, chosen: filtering.Filters | None) -> list[str]:
-    sizes = [f"columns.{name}.bytes" for name in schema.names]
+def _index_columns(read: Sequence[str], chosen: filtering.Filters | None) -> list[str]:
+    sizes = [f"columns.{name}.bytes" for name in read]
     return ["split", "shard", "path", "rows", "bytes", *sizes, *(pruning.needed(chosen) if chosen else ())]
 
 

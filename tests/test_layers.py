@@ -18,7 +18,7 @@ LAYERS = (
     ("settings", "storage"),
     ("urls",),
     ("dataset", "schema", "sizing", "literals"),
-    ("manifest", "splits", "filters", "pruning"),
+    ("manifest", "splits", "filters", "pruning", "edge_cases"),
     ("backends", "report"),
     ("selecting",),
     ("planning",),

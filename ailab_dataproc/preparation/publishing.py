@@ -26,6 +26,7 @@ from ailab_dataproc.urls import local_path
 
 _RECORDED = ("ailab_dataproc", "pyarrow", "numpy", "apache-beam", "tensorflow-datasets")
 _GROUP = 131_072  # shards that are decoded at a time where the index is read in pieces
+_REPEATED = ["split", "format"]  # the other columns of the index repeat too little for a dictionary
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,9 @@ def write_table(folder: Folder, name: str, table: pa.Table) -> str:
     """Write a table as Parquet; returns the file's checksum."""
     with folder.create(name) as file:
         hashing = HashingFile(file)
-        pq.write_table(table, pa.PythonFile(hashing, mode="w"), compression="zstd", row_group_size=_GROUP)
+        pq.write_table(
+            table, pa.PythonFile(hashing, mode="w"), compression="zstd", row_group_size=_GROUP, use_dictionary=_REPEATED
+        )
     return hashing.checksum
 
 
