@@ -18,9 +18,9 @@ from ailab_dataproc.backends.shards import Part, Selection, read_part
 from ailab_dataproc.errors import InvalidRequest, NotPrepared, unknown
 from ailab_dataproc.manifest import Prepared, list_names, open_prepared, parse_reference
 from ailab_dataproc.planning import Plan, check_ladder, choose
-from ailab_dataproc.selecting import Request, select
+from ailab_dataproc.selecting import Request, Selected, select
 from ailab_dataproc.settings import Settings, load_settings
-from ailab_dataproc.sizing import Machine
+from ailab_dataproc.sizing import Machine, Need
 
 _log = logging.getLogger("ailab_dataproc")
 
@@ -82,10 +82,7 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
         allow_pii: whether columns with personal data may be loaded.
         data_dir: where to look; by default as the settings say.
     """
-    settings = load_settings()
-    if data_dir:
-        settings = replace(settings, data_dir=data_dir)
-    prepared = open_known(reference, settings, version)
+    settings, prepared = _open(reference, version, data_dir)
     request = Request(split=split, columns=columns, filters=filters, nulls=nulls, allow_pii=allow_pii)
     selected = select(prepared, request)
     names = list(BACKENDS) if backend == "auto" else [backend]
@@ -131,7 +128,10 @@ def batches(
         raise InvalidRequest(f"batch_size={batch_size}: wanted at least 1.")
     if format not in ("numpy", "arrow"):
         raise unknown("format", format, ("numpy", "arrow"))
-    selection = plan(reference, backend="arrow" if format == "arrow" else "numpy", **selecting).selection
+    prepared = _open(reference, selecting.pop("version", None), selecting.pop("data_dir", None))[1]
+    selected = select(prepared, Request(**selecting))
+    choose(_at_a_time(selected), Machine.here(), {format: _backend(format)}, asked=format, ladder=())
+    selection = selected.selection
     tables = _shuffled(selection, seed) if shuffle else _tables(selection.parts, selection.schema)
     return _cut(tables, selection, batch_size, format, drop_last)
 
@@ -150,6 +150,21 @@ def open_known(reference: str, settings: Settings, version: str | None = None) -
 
 
 _backend = backend  # `backend` is also the name that users know for the argument
+
+
+def _open(reference: str, version: str | None, data_dir: str | None) -> tuple[Settings, Prepared]:
+    settings = load_settings()
+    if data_dir:
+        settings = replace(settings, data_dir=data_dir)
+    return settings, open_known(reference, settings, version)
+
+
+def _at_a_time(selected: Selected) -> Need:
+    """What `batches` has in memory: a window of shards, and the one that is read meanwhile."""
+    need = selected.need
+    rows = max((part.take for part in selected.selection.parts), default=0)
+    shards = _WINDOW + 1
+    return replace(need, rows=min(need.rows, rows * shards), bytes=min(need.bytes, need.largest * shards))
 
 
 def _tables(parts: Sequence[Part], schema: pa.Schema) -> Iterator[pa.Table]:

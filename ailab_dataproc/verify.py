@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ailab_dataproc.errors import DamagedData
 from ailab_dataproc.manifest import INDEX, Prepared
 from ailab_dataproc.storage import Folder, checksum
 
@@ -29,16 +30,18 @@ def verify_version(prepared: Prepared, *, deep: bool = True) -> Iterator[Fault]:
 
     Yields:
         The faults, in the order of the index, then what it doesn't know; nothing where all is well.
-
-    Raises:
-        DamagedData: the index is not the one that the manifest was written with.
     """
     folder = prepared.folder
     if not folder.exists(INDEX):
         yield Fault(INDEX, "is missing")
         return
     foreign = dict.fromkeys(folder.find())
-    with prepared.open_index() as index:
+    try:
+        opened = prepared.open_index()
+    except DamagedData:
+        yield Fault(INDEX, "is not the index that the manifest was written with")
+        return
+    with opened as index:
         for batch in index.iter_batches(_ROWS, columns=["path", "bytes", "checksum"]):
             for row in batch.to_pylist():
                 foreign.pop(row["path"], None)

@@ -171,6 +171,24 @@ def test_verify_names_a_missing_index(prepared):
     assert (found.exit_code, found.stdout.splitlines()[0]) == (1, "index.parquet is missing")
 
 
+def test_verify_names_an_index_that_is_not_the_manifests(prepared):
+    (prepared / "index.parquet").write_bytes(b"x")
+    faults = ask_json("verify", NAME)["faults"]
+    assert faults == [{"path": "index.parquet", "what": "is not the index that the manifest was written with"}]
+
+
+def test_verify_names_missing_and_foreign_files(prepared):
+    shard = next((prepared / "parquet").glob("train*"))
+    other = next((prepared / "tfrecord").glob("clicks-test*"))
+    shard.rename(shard.with_name("stranger.parquet"))
+    other.write_bytes(other.read_bytes()[:-1])
+    assert [fault["path"] for fault in ask_json("verify", NAME, "--quick")["faults"]] == [
+        f"parquet/{shard.name}",
+        f"tfrecord/{other.name}",
+        "parquet/stranger.parquet",
+    ]
+
+
 @pytest.mark.parametrize("command", ["prepare", "describe", "plan", "head", "verify"])
 def test_a_wrong_name_gets_one_line_with_the_nearest(shop, command):
     found = ask(command, "products/shop/click")

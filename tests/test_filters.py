@@ -7,6 +7,7 @@ import pickle
 import random
 from decimal import Decimal
 
+import fsspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -20,8 +21,9 @@ import ailab_dataproc as adp
 from ailab_dataproc import filters, pruning
 from ailab_dataproc.backends import backend
 from ailab_dataproc.dataset import column
-from ailab_dataproc.errors import InvalidRequest, UnknownName
+from ailab_dataproc.errors import BackendRefused, InvalidRequest, UnknownName
 from ailab_dataproc.preparation.statistics import ColumnStatistics, struct_type
+from ailab_dataproc.sizing import Machine
 from ailab_dataproc.testing import assert_same, edge_cases, prepare_tables
 
 NAN = float("nan")
@@ -240,6 +242,25 @@ def test_batches_hold_the_rows_of_a_filter(place, rows):
     mixed = pa.concat_tables(adp.batches("testing/tables", filters=[("i8", "is not", None)], shuffle=True, **given))
     assert len(found) > 4
     assert sorted(mixed["i8"].to_pylist()) == sorted(found["i8"].to_pylist())
+
+
+def test_batches_need_the_memory_of_a_few_shards(tmp_path, monkeypatch):
+    schema = pa.schema([column("x", pa.int64())])
+    prepare_tables(tmp_path, {"train": [pa.table([[i]], schema=schema) for i in range(40)]})
+    asked = {"data_dir": str(tmp_path), "split": "train"}
+    monkeypatch.setattr(Machine, "here", classmethod(lambda cls: Machine(memory=300, cpus=1)))
+    with pytest.raises(BackendRefused, match="free memory"):
+        adp.load("testing/tables", backend="numpy", **asked)
+    found = adp.batches("testing/tables", batch_size=3, **asked)
+    assert sum(len(batch["x"]) for batch in found) == 40
+
+
+def test_a_filter_works_in_a_bucket_too(place, rows):
+    url = "memory://filters"
+    fs = fsspec.filesystem("memory")
+    fs.put(f"{place}/testing", "/filters/testing", recursive=True)
+    asked = [("i8", "is not", None), ("f32", "!=", 0.0)]
+    assert_same(loaded(url, asked, "arrow"), rows.filter(expression(asked)).select(["i8", "f32", "text"]))
 
 
 def test_a_filter_travels_to_workers(place):
