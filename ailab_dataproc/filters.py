@@ -14,7 +14,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as t
-from pyarrow import acero
 
 from ailab_dataproc.errors import InvalidRequest, UnknownName, unknown
 from ailab_dataproc.literals import from_text, typed
@@ -61,7 +60,7 @@ class Predicate:
         return f"{self.column} {self.operator} [{shown}{more}]"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RowFilter:
     """Keeps the rows of a table that fulfil an expression. Safe to pickle."""
 
@@ -71,6 +70,12 @@ class RowFilter:
     def with_columns(self, schema: pa.Schema) -> pa.Schema:
         """A schema, and behind it the columns that the filter needs besides."""
         return pa.schema([*schema, *(one for one in self.columns if one.name not in schema.names)])
+
+    def __eq__(self, other: object) -> bool:  # the == of an Expression makes another one
+        return isinstance(other, RowFilter) and self.expression.equals(other.expression)
+
+    def __hash__(self) -> int:
+        return hash(str(self.expression))
 
     def keep(self, table: pa.Table) -> pa.Table:
         """The rows for which the expression is true, in their order; neither false nor null."""
@@ -93,6 +98,8 @@ class RowFilter:
             raise InvalidRequest(f"{where}: filters: {self.expression} gives {found}, wanted true or false.")
 
     def _mask(self, table: pa.Table) -> pa.ChunkedArray:
+        from pyarrow import acero  # which imports pandas where that is installed
+
         source = acero.Declaration("table_source", acero.TableSourceNodeOptions(table.select(self.columns.names)))
         answer = acero.Declaration("project", acero.ProjectNodeOptions([self.expression], ["keep"]))
         return acero.Declaration.from_sequence([source, answer]).to_table(use_threads=False)["keep"]

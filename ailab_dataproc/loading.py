@@ -162,9 +162,8 @@ def _open(reference: str, version: str | None, data_dir: str | None) -> tuple[Se
 def _at_a_time(selected: Selected) -> Need:
     """What `batches` has in memory: a window of shards, and the one that is read meanwhile."""
     need = selected.need
-    rows = max((part.take for part in selected.selection.parts), default=0)
     shards = _WINDOW + 1
-    return replace(need, rows=min(need.rows, rows * shards), bytes=min(need.bytes, need.largest * shards))
+    return replace(need, rows=min(need.rows, selected.most_rows * shards), bytes=min(need.bytes, need.largest * shards))
 
 
 def _tables(parts: Sequence[Part], schema: pa.Schema) -> Iterator[pa.Table]:

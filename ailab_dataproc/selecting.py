@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from ailab_dataproc import filters as filtering
 from ailab_dataproc import pruning, splits
-from ailab_dataproc.backends.shards import Part, Selection
+from ailab_dataproc.backends.shards import Parts, Selection
 from ailab_dataproc.dataset import is_pii
 from ailab_dataproc.errors import DamagedData, InvalidRequest, unknown
 from ailab_dataproc.manifest import Prepared
@@ -39,6 +39,7 @@ class Selected:
     selection: Selection
     need: Need
     all_shards: int  # of the version
+    most_rows: int  # of one part
     pruned: int  # shards of the split that hold no row that the filters keep
     filters: filtering.Filters | None
 
@@ -61,7 +62,7 @@ def select(prepared: Prepared, request: Request) -> Selected:
     kept = taken.only(pruning.may_match(chosen, index)[taken.row]) if chosen else taken
     used = kept.bytes(index, schema.names)
     beside = kept.bytes(index, read[len(schema) :])
-    parts = _parts(prepared, index, kept, used, chosen.rows if chosen else None)
+    parts = Parts(prepared.folder, _files(index, kept, used), chosen.rows if chosen else None)
     need = Need(
         rows=int(kept.take.sum()),
         bytes=int(used.sum()),
@@ -76,6 +77,7 @@ def select(prepared: Prepared, request: Request) -> Selected:
         need=need,
         all_shards=len(index),
         pruned=len(taken.row) - len(parts),
+        most_rows=int(kept.take.max(initial=0)),
         filters=chosen,
     )
 
@@ -126,19 +128,12 @@ def _places(prepared: Prepared, split: str, index: pa.Table) -> np.ndarray:
     return rows[np.argsort(found, kind="stable")]
 
 
-def _parts(
-    prepared: Prepared, index: pa.Table, kept: _Taken, used: np.ndarray, chosen: filtering.RowFilter | None
-) -> tuple[Part, ...]:
-    files = index.select(["path", "rows", "bytes"]).take(pa.array(kept.row))
-    entries = zip(
-        *(files[name].to_pylist() for name in files.column_names),
-        *(one.tolist() for one in (used, kept.skip, kept.take)),
-        strict=True,
-    )
-    return tuple(
-        Part(prepared.folder, path, rows, size, bytes_, skip, take, chosen)
-        for path, rows, size, bytes_, skip, take in entries
-    )
+def _files(index: pa.Table, kept: _Taken, used: np.ndarray) -> pa.Table:
+    """What `Parts` is made of."""
+    found = index.select(["path", "rows", "bytes"]).take(pa.array(kept.row)).rename_columns(["path", "rows", "size"])
+    for name, values in (("bytes", used), ("skip", kept.skip), ("take", kept.take)):
+        found = found.append_column(name, pa.array(values))
+    return found
 
 
 def _index_columns(read: Sequence[str], chosen: filtering.Filters | None) -> list[str]:

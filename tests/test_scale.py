@@ -69,6 +69,17 @@ def test_a_slice_takes_the_shards_between_its_rows(bench, place):
     assert [parts[-1].path, parts[-1].take] == ["parquet/test-00000-of-00001.parquet", 10]
 
 
+def test_parts_are_a_sequence(bench, place):
+    parts = planned(bench, place, split="train[50:500_000]", filters=[("number_0", ">", 0)]).selection.parts
+    every = list(parts)
+    assert len(parts) == len(every) == 5
+    assert [parts[0], parts[np.int64(2)], parts[-1]] == [every[0], every[2], every[-1]]
+    assert list(parts[1:4:2]) == every[1:4:2]
+    assert (every[0].skip, every[0].filter) == (50, every[4].filter)
+    with pytest.raises(IndexError):
+        parts[5]
+
+
 def test_a_split_without_rows_takes_no_shard(bench, place):
     assert planned(bench, place, split="train[5:5]", filters=[("number_0", ">", 0)]).need.shards == 0
 
