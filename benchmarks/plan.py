@@ -4,7 +4,8 @@
 
 The dataset has two formats and 15 columns. Only its manifest and its index are made, by the functions that `prepare`
 writes them with: a plan reads nothing else. The peak is that of the whole process, imports included; the seconds are
-those of `plan` after the imports, on the clock and of all threads on the processor. The cases take turns, so that a noisy machine disturbs all alike.
+those of `plan` after the imports, on the clock and (of all threads) on the processor. The cases take turns, so that a
+noisy machine disturbs all alike.
 """
 
 from __future__ import annotations
