@@ -19,6 +19,7 @@ from ailab_dataproc.commands.options import (
     key_values,
     name_argument,
     quiet_stdout,
+    read_filters,
     selecting,
     settings_of,
     split_names,
@@ -138,17 +139,19 @@ def prepare(
 @click.option("--nulls", default="refuse", show_default=True, help="What NumPy does with nulls: refuse or mask.")
 @data_dir_option
 @json_option
-def plan(name: str, columns: str | None, as_json: bool, **options: Any) -> None:
+def plan(name: str, columns: str | None, filters: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Tell which backend a load would take, and why not the others. Reads no rows.
 
     \b
-    Example: ailab-dataproc plan products/ad_log/impressions --split 'train[:10%]' --columns user,price
+    Example: ailab-dataproc plan products/ad_log/impressions --split 'train[:10%]' --columns item,price \\
+               --filter 'price > 3.5'
     """
     with quiet_stdout(as_json):
         from ailab_dataproc import plan as plan_
         from ailab_dataproc import tables
 
-        made = plan_(name, columns=split_names(columns), **options)
+        asked = read_filters(name, filters, settings_of(options["data_dir"]))
+        made = plan_(name, columns=split_names(columns), filters=asked, **options)
     if as_json:
         tables.print_json(made.to_dict())
     else:
@@ -161,7 +164,7 @@ def plan(name: str, columns: str | None, as_json: bool, **options: Any) -> None:
 @click.option("-n", "count", type=click.IntRange(min=1), default=5, show_default=True, help="How many rows.")
 @data_dir_option
 @json_option
-def head(name: str, columns: str | None, as_json: bool, **options: Any) -> None:
+def head(name: str, columns: str | None, filters: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Show the first rows. Personal data stays hidden unless --allow-pii is given.
 
     \b
@@ -172,7 +175,8 @@ def head(name: str, columns: str | None, as_json: bool, **options: Any) -> None:
         from ailab_dataproc.describing import first_rows
 
         settings = settings_of(options.pop("data_dir"))
-        found = first_rows(name, settings, columns=split_names(columns), **options)
+        asked = read_filters(name, filters, settings)
+        found = first_rows(name, settings, columns=split_names(columns), filters=asked, **options)
     if as_json:
         tables.print_json(dataclasses.asdict(found))
     else:

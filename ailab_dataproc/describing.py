@@ -173,9 +173,16 @@ class Head:
 
 
 def first_rows(
-    reference: str, settings: Settings, *, split: str, columns: list[str] | None, count: int, allow_pii: bool
+    reference: str,
+    settings: Settings,
+    *,
+    split: str,
+    columns: list[str] | None,
+    count: int,
+    allow_pii: bool,
+    filters: list[tuple[str, str, Any]] | None = None,
 ) -> Head:
-    """Read the first rows of a split, leaving out personal data unless it is allowed."""
+    """Read the first rows of a split (that filters keep), leaving out personal data unless it is allowed."""
     from ailab_dataproc.loading import load, open_known
 
     prepared = open_known(reference, settings)
@@ -183,6 +190,10 @@ def first_rows(
     asked = list(columns) if columns is not None else list(schema.names)
     hidden = [] if allow_pii else [n for n in asked if n in schema.names and is_pii(schema.field(n))]
     wanted = [one for one in asked if one not in hidden]
+    if filters:
+        options: dict[str, Any] = {"split": split, "allow_pii": allow_pii, "data_dir": settings.data_dir}
+        rows = _first_kept(prepared.name, wanted, filters, count, options)
+        return Head(prepared.name, split, asked, hidden, rows)
     slices, left = [], count
     for one in splits.parse(split, prepared.manifest.rows, prepared.name):
         take = min(left, one.stop - one.start)
@@ -191,6 +202,17 @@ def first_rows(
             slices.append(f"{one.split}[{one.start}:{one.start + take}]")
     found: list[dict[str, Any]] = [{} for _ in range(count - left)]
     if slices and (wanted or not hidden):
-        options: dict[str, Any] = {"columns": wanted, "allow_pii": allow_pii, "data_dir": settings.data_dir}
+        options = {"columns": wanted, "allow_pii": allow_pii, "data_dir": settings.data_dir}
         found = load(prepared.name, split="+".join(slices), backend="arrow", **options).to_pylist()
     return Head(prepared.name, split, asked, hidden, found)
+
+
+def _first_kept(
+    name: str, columns: list[str], filters: list[tuple[str, str, Any]], count: int, options: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """The first rows that filters keep; shards are read until there are enough."""
+    from ailab_dataproc.loading import batches
+
+    read = columns or [filters[0][0]]  # where all are hidden, the rows are still counted
+    found = next(batches(name, batch_size=count, format="arrow", columns=read, filters=filters, **options), None)
+    return [{key: row[key] for key in columns} for row in found.to_pylist()] if found is not None else []

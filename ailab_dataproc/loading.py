@@ -10,21 +10,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from ailab_dataproc import catalog, splits, storage
+from ailab_dataproc import catalog, storage
 from ailab_dataproc.backends import BACKENDS, backend
 from ailab_dataproc.backends.numpy import to_numpy
 from ailab_dataproc.backends.shards import Part, Selection, read_part
-from ailab_dataproc.dataset import is_pii
 from ailab_dataproc.errors import InvalidRequest, NotPrepared, unknown
 from ailab_dataproc.manifest import Prepared, list_names, open_prepared, parse_reference
 from ailab_dataproc.planning import Plan, check_ladder, choose
+from ailab_dataproc.selecting import Request, Selected, select
 from ailab_dataproc.settings import Settings, load_settings
 from ailab_dataproc.sizing import Machine, Need
 
 _log = logging.getLogger("ailab_dataproc")
-_NULLS = ("refuse", "mask")
 
 
 def load(reference: str, *, split: str = "all", backend: str = "auto", **selecting: Any) -> Any:
@@ -35,7 +33,7 @@ def load(reference: str, *, split: str = "all", backend: str = "auto", **selecti
         split: such as ``"train"``, ``"train[:80%]"``, ``"train+test"``; ``"all"`` for all splits in order.
         backend: ``"arrow"``, ``"numpy"``, ``"pandas"``, ``"dask"``, or ``"auto"``, which takes the first of the ladder
             (pandas, then dask) that fits into this machine and logs one line that says so.
-        **selecting: what `plan` takes: columns, version, nulls, family, allow_pii, data_dir.
+        **selecting: what `plan` takes: columns, filters, version, nulls, family, allow_pii, data_dir.
 
     Returns:
         A ``pyarrow.Table``, a dict of ``numpy.ndarray``, a ``pandas.DataFrame`` or a ``dask.dataframe.DataFrame``.
@@ -60,6 +58,7 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
     *,
     split: str = "all",
     columns: Sequence[str] | None = None,
+    filters: Any = None,
     backend: str = "auto",
     version: str | None = None,
     family: str | None = None,
@@ -73,6 +72,9 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
         reference: ``name``, or ``name:1.2.0``.
         split: see `load`.
         columns: the columns wanted, in this order; all by default.
+        filters: the rows wanted, as for pyarrow, pandas and Dask: ``[("price", ">", 3), ("word", "in", ["a", "b"])]``
+            for and, a list of such lists for or, or a ``pyarrow.compute.Expression``; on any columns. A row slice of
+            the split is taken before. Shards that can't hold such a row aren't read (but for an Expression).
         backend: see `load`.
         version: another way to pin ``1.2.0``.
         family: narrows "auto" to ``"eager"`` or ``"lazy"`` backends.
@@ -80,31 +82,24 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
         allow_pii: whether columns with personal data may be loaded.
         data_dir: where to look; by default as the settings say.
     """
-    settings = load_settings()
-    if data_dir:
-        settings = replace(settings, data_dir=data_dir)
-    prepared = open_known(reference, settings, version)
-    if nulls not in _NULLS:
-        raise InvalidRequest(f"nulls={nulls!r}: wanted 'refuse' or 'mask'.")
-    selection, all_shards = _select(prepared, split, columns, allow_pii, nulls)
+    settings, prepared = _open(reference, version, data_dir)
+    request = Request(split=split, columns=columns, filters=filters, nulls=nulls, allow_pii=allow_pii)
+    selected = select(prepared, request)
     names = list(BACKENDS) if backend == "auto" else [backend]
     considered = {name: _backend(name) for name in names}
     ladder = check_ladder(settings.auto, family, considered) if backend == "auto" else ()
-    need = _need(selection)
     machine = Machine.here()
-    choice = choose(need, machine, considered, asked=backend, ladder=ladder)
+    choice = choose(selected.need, machine, considered, asked=backend, ladder=ladder)
     return Plan(
         dataset=prepared.name,
         location=prepared.folder.url,
         split=split,
-        selection=selection,
-        need=need,
+        selected=selected,
         machine=machine,
         choice=choice,
         asked=backend,
         returns=considered[choice.backend].returns,
         all_columns=len(prepared.schema),
-        all_shards=all_shards,
     )
 
 
@@ -127,13 +122,16 @@ def batches(
         shuffle: whether to visit shards in a random order and permute rows within windows of four shards.
         seed: of the shuffle; the same seed gives the same order on every machine.
         drop_last: whether to leave out a last batch that is shorter.
-        **selecting: what `plan` takes: split, columns, version, nulls, allow_pii, data_dir.
+        **selecting: what `plan` takes: split, columns, filters, version, nulls, allow_pii, data_dir.
     """
     if batch_size < 1:
         raise InvalidRequest(f"batch_size={batch_size}: wanted at least 1.")
     if format not in ("numpy", "arrow"):
         raise unknown("format", format, ("numpy", "arrow"))
-    selection = plan(reference, backend="arrow" if format == "arrow" else "numpy", **selecting).selection
+    prepared = _open(reference, selecting.pop("version", None), selecting.pop("data_dir", None))[1]
+    selected = select(prepared, Request(**selecting))
+    choose(_at_a_time(selected), Machine.here(), {format: _backend(format)}, asked=format, ladder=())
+    selection = selected.selection
     tables = _shuffled(selection, seed) if shuffle else _tables(selection.parts, selection.schema)
     return _cut(tables, selection, batch_size, format, drop_last)
 
@@ -154,55 +152,18 @@ def open_known(reference: str, settings: Settings, version: str | None = None) -
 _backend = backend  # `backend` is also the name that users know for the argument
 
 
-def _select(
-    prepared: Prepared, split: str, columns: Sequence[str] | None, allow_pii: bool, nulls: str
-) -> tuple[Selection, int]:
-    schema = _columns(prepared, columns, allow_pii)
-    slices = splits.parse(split, prepared.manifest.rows, prepared.name)
-    index = prepared.index()
-    # Never the whole index as Python values: a min or max may be a time that Python can't hold.
-    sizes = [pc.struct_field(index["columns"], [name, "bytes"]).to_pylist() for name in schema.names]
-    rows = index.select(["split", "shard", "path", "rows", "bytes", "checksum"]).to_pylist()
-    shards = {(row["split"], row["shard"]): (row, sum(one)) for row, *one in zip(rows, *sizes, strict=True)}
-    parts = []
-    for piece in splits.pieces(slices, prepared.manifest.splits):
-        row, whole = shards[piece.split, piece.shard]
-        used = whole * piece.take // max(row["rows"], 1)
-        file = (prepared.folder, row["path"], row["rows"], row["bytes"])
-        parts.append(Part(*file, used, piece.skip, piece.take, row["checksum"]))
-    return Selection(tuple(parts), schema, nulls), len(index)
+def _open(reference: str, version: str | None, data_dir: str | None) -> tuple[Settings, Prepared]:
+    settings = load_settings()
+    if data_dir:
+        settings = replace(settings, data_dir=data_dir)
+    return settings, open_known(reference, settings, version)
 
 
-def _columns(prepared: Prepared, columns: Sequence[str] | None, allow_pii: bool) -> pa.Schema:
-    if isinstance(columns, str):
-        raise InvalidRequest(f"columns={columns!r} is a text, wanted a list: columns=[{columns!r}].")
-    names = list(columns) if columns is not None else prepared.schema.names
-    for i, name in enumerate(names):
-        if name not in prepared.schema.names:
-            raise unknown("column", str(name), prepared.schema.names, where=prepared.name)
-        if name in names[:i]:
-            raise InvalidRequest(f"{prepared.name}: column {name!r} is asked for twice. Name it once.")
-    if not names:
-        raise InvalidRequest(f"{prepared.name}: columns=[] asks for nothing. Name at least one column.")
-    fields = [prepared.schema.field(name) for name in names]
-    personal = [one.name for one in fields if is_pii(one)]
-    if personal and not allow_pii:
-        raise InvalidRequest(
-            f"{prepared.name}: {', '.join(map(repr, personal))} hold{'s' * (len(personal) == 1)} personal data (PII). "
-            "Leave out with columns=[…], or pass allow_pii=True if you may."
-        )
-    return pa.schema(fields)
-
-
-def _need(selection: Selection) -> Need:
-    return Need(
-        rows=sum(part.take for part in selection.parts),
-        bytes=sum(part.bytes for part in selection.parts),
-        largest=max((part.bytes for part in selection.parts), default=0),
-        shards=len(selection.parts),
-        schema=selection.schema,
-        nulls=selection.nulls,
-    )
+def _at_a_time(selected: Selected) -> Need:
+    """What `batches` has in memory: a window of shards, and the one that is read meanwhile."""
+    need = selected.need
+    shards = _WINDOW + 1
+    return replace(need, rows=min(need.rows, selected.most_rows * shards), bytes=min(need.bytes, need.largest * shards))
 
 
 def _tables(parts: Sequence[Part], schema: pa.Schema) -> Iterator[pa.Table]:

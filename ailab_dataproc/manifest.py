@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ailab_dataproc import schema as contract
 from ailab_dataproc.dataset import check_name, check_version
 from ailab_dataproc.errors import DamagedData, NotPrepared, unknown
-from ailab_dataproc.storage import Folder
+from ailab_dataproc.storage import Folder, checksum_of
 
 MANIFEST = "manifest.json"
 INDEX = "index.parquet"
 SOURCES = "sources.parquet"
 STATISTICS = "statistics.json"
 _FORMAT_VERSION = 1
+_SHARD = r"^[a-z]+/[A-Za-z0-9_-][A-Za-z0-9_.-]*$"  # a shard's path in the version's folder
 _NAME_PART = re.compile(r"[a-z0-9][a-z0-9_]*")
 _VERSION_FOLDER = re.compile(r"\d+\.\d+\.\d+")
 
@@ -77,25 +76,62 @@ class Prepared:
         """``name:version``."""
         return f"{self.manifest.name}:{self.manifest.version}"
 
-    def index(self, format_: str = "parquet") -> pa.Table:
+    def index(self, format_: str = "parquet", columns: Sequence[str] | None = None) -> pa.Table:
         """A row a shard of one format, ordered by split and number.
 
         Columns: split, format, shard, path, rows, bytes, checksum and ``columns``, a struct with, for each column,
         its Arrow ``bytes``, ``nulls`` and (where the type has an order and isn't PII) ``min`` and ``max``.
+
+        Args:
+            format_: of which shards.
+            columns: only these are read, such as ``"rows"`` and ``"columns.price.min"``; those that the index lacks
+                are left out.
+        """
+        wanted = None if columns is None else ["format", *columns]
+        with self.open_index() as file:
+            groups = [i for i in range(file.num_row_groups) if _may_hold(file.metadata.row_group(i), format_)]
+            table = file.read_row_groups(groups, columns=wanted)
+        if "path" in table.schema.names:
+            _check_paths(table["path"], self.folder.path(INDEX))
+        mine = pc.equal(table["format"], format_)  # its shards stand together
+        return table.slice(max(pc.index(mine, True).as_py(), 0), pc.sum(mine).as_py() or 0)
+
+    def open_index(self) -> pq.ParquetFile:
+        """The index's file, after one look at every byte of it; the caller closes it.
+
+        Raises:
+            DamagedData: it is missing, or not what the manifest was written with.
         """
         where = self.folder.path(INDEX)
-        try:
-            content = self.folder.read(INDEX)
+        try:  # from a bucket every byte comes anyway, so it comes once
+            source = pa.OSFile(where) if self.folder.is_local else pa.BufferReader(self.folder.read(INDEX))
         except FileNotFoundError as error:
             raise DamagedData(
                 f"{where}: the index is missing. Prepare the version again in an empty folder."
             ) from error
-        if f"sha256:{hashlib.sha256(content).hexdigest()}" != self.manifest.index_checksum:
+        if checksum_of(source) != self.manifest.index_checksum:
             raise DamagedData(
                 f"{where}: the index is not the one that the manifest was written with. Restore the file."
             )
-        table = pq.read_table(io.BytesIO(content))
-        return table.filter(pc.field("format") == format_)
+        source.seek(0)
+        return pq.ParquetFile(source, read_dictionary=["split", "format"])
+
+
+def _check_paths(paths: pa.ChunkedArray, where: str) -> None:
+    """Raise `DamagedData` for a path that leaves the version's folder; we never write such a one."""
+    bad = pc.filter(paths, pc.invert(pc.match_substring_regex(paths, _SHARD)))
+    if len(bad):
+        raise DamagedData(
+            f"{where}: names the file {bad[0].as_py()!r}, wanted one such as 'parquet/train-00000-of-00001.parquet'. "
+            "Restore the file, and don't trust its source."
+        )
+
+
+def _may_hold(group: pq.RowGroupMetaData, format_: str) -> bool:
+    """Whether a row group of the index may hold shards of a format; they are sorted by it."""
+    column = next(one for one in map(group.column, range(group.num_columns)) if one.path_in_schema == "format")
+    known = column.statistics
+    return known is None or not known.has_min_max or bool(known.min <= format_ <= known.max)
 
 
 def list_names(data_dir: Folder) -> list[str]:

@@ -11,6 +11,7 @@ from ailab_dataproc.backends import BACKENDS, Backend
 from ailab_dataproc.backends.shards import Selection
 from ailab_dataproc.errors import BackendRefused, InvalidRequest, MissingLibrary
 from ailab_dataproc.report import count_bytes
+from ailab_dataproc.selecting import Selected
 from ailab_dataproc.sizing import Machine, Need
 
 FAMILIES = ("eager", "lazy")
@@ -39,14 +40,22 @@ class Plan:
     dataset: str  # name:version
     location: str  # the folder or URL of the version
     split: str  # as it was asked for
-    selection: Selection
-    need: Need
+    selected: Selected
     machine: Machine
     choice: Choice
     asked: str  # the backend that was asked for, or "auto"
     returns: str  # the type that the backend returns
     all_columns: int
-    all_shards: int
+
+    @property
+    def selection(self) -> Selection:
+        """The parts of shards that are read."""
+        return self.selected.selection
+
+    @property
+    def need(self) -> Need:
+        """What is asked for."""
+        return self.selected.need
 
     @property
     def backend(self) -> str:
@@ -71,6 +80,8 @@ class Plan:
             "columns": self.selection.schema.names,
             "rows": self.need.rows,
             "bytes": self.need.bytes,
+            "filters": self.selected.filters.text if self.selected.filters else None,
+            "pruned": self.selected.pruned,
             "shards": [{"path": p.path, "skip": p.skip, "take": p.take} for p in self.selection.parts],
             "backend": self.backend,
             "asked": self.asked,
@@ -93,10 +104,20 @@ class Plan:
         return f"<table><caption>{title}</caption>{rows}</table>"
 
     def _size(self) -> str:
+        most = "at most " if self.need.filtered else ""
         return (
-            f"{self.need.rows:,} rows · {count_bytes(self.need.bytes)} as Arrow · {len(self.selection.schema)} of "
-            f"{self.all_columns} columns · {self.need.shards} of {self.all_shards} shards"
+            f"{most}{self.need.rows:,} rows · {most}{count_bytes(self.need.bytes)} as Arrow · "
+            f"{len(self.selection.schema)} of {self.all_columns} columns · "
+            f"{self.need.shards:,} of {self.selected.all_shards:,} shards{self._pruned()}"
         )
+
+    def _pruned(self) -> str:
+        filters = self.selected.filters
+        if filters is None:
+            return ""
+        if not filters.groups:
+            return f", none pruned by the Expression {filters.text} (write it as tuples to leave shards out)"
+        return f", {self.selected.pruned:,} pruned by {filters.text}"
 
     def _reason(self, verdict: Verdict) -> str:
         if verdict.refusal:

@@ -12,14 +12,15 @@ import pyarrow as pa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
-    """What a load asks for, exact from the index."""
+    """What a load asks for, exact from the index; with filters, no more than that."""
 
     rows: int
     bytes: int  # of the selected columns and rows, as Arrow
-    largest: int  # bytes of the largest shard's selected columns, as Arrow
+    largest: int  # bytes of what is read of the largest shard, as Arrow
     shards: int
     schema: pa.Schema  # of the selected columns
     nulls: str  # "refuse" or "mask": what NumPy is to do with nullable columns
+    filtered: bool = False  # whether filters will leave fewer rows and bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

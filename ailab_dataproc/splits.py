@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ailab_dataproc.errors import InvalidRequest, unknown
 
 _PART = re.compile(r"\s*(?P<name>[A-Za-z0-9_]+)\s*(\[\s*(?P<start>[^:\]]*?)\s*:\s*(?P<stop>[^:\]]*?)\s*\])?\s*")
@@ -23,13 +25,13 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """Rows of one shard: `take` of them after `skip`."""
+class Pieces:
+    """Rows of shards of one split, an entry a shard: `take` of them after `skip`."""
 
     split: str
-    shard: int  # its number within the split
-    skip: int  # rows
-    take: int  # rows
+    shard: np.ndarray  # numbers within the split
+    skip: np.ndarray  # rows
+    take: np.ndarray  # rows
 
 
 def parse(spec: str, rows: Mapping[str, int], where: str) -> tuple[Slice, ...]:
@@ -69,18 +71,14 @@ def parse(spec: str, rows: Mapping[str, int], where: str) -> tuple[Slice, ...]:
     return tuple(slices)
 
 
-def pieces(slices: Sequence[Slice], shard_rows: Mapping[str, Sequence[int]]) -> tuple[Piece, ...]:
-    """Cut slices of splits into pieces of shards, in order; shards that a slice doesn't touch are left out."""
-    found: list[Piece] = []
-    for part in slices:
-        first = 0
-        for shard, count in enumerate(shard_rows[part.split]):
-            skip = max(part.start - first, 0)
-            take = min(part.stop - first, count) - skip
-            if take > 0:
-                found.append(Piece(part.split, shard, skip, take))
-            first += count
-    return tuple(found)
+def pieces(part: Slice, shard_rows: Sequence[int]) -> Pieces:
+    """Cut a slice of a split into pieces of its shards, in order; shards that it doesn't touch are left out."""
+    rows = np.asarray(shard_rows, dtype=np.int64)
+    first = np.cumsum(rows) - rows
+    skip = np.maximum(part.start - first, 0)
+    take = np.minimum(part.stop - first, rows) - skip
+    shard = np.flatnonzero(take > 0)
+    return Pieces(part.split, shard, skip[shard], take[shard])
 
 
 def _bound(text: str | None, rows: int, default: int, where: str, spec: str) -> int:

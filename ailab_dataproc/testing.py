@@ -2,86 +2,21 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.types as t
 import pytest
 
 from ailab_dataproc.backends import backend as find_backend
 from ailab_dataproc.dataset import Dataset, Source, column
+from ailab_dataproc.edge_cases import COLUMNS, FILTERS, array_of, edge_cases
 from ailab_dataproc.loading import load
 from ailab_dataproc.preparing import prepare
-
-_NAN = float("nan")
-_UTC = dt.UTC
-_OLD = dt.datetime(1600, 2, 29, 12, 30, tzinfo=_UTC)
-_NOW = dt.datetime(2021, 1, 31, 23, 59, 59, 999_999, tzinfo=_UTC)
-_DAYS = [dt.date(1600, 2, 29), dt.date(1970, 1, 1), dt.date(9999, 12, 31), dt.date(2021, 1, 31)]
-
-# Name, type, values of four rows, options of `column`.
-_CASES: tuple[tuple[str, pa.DataType, list[Any], dict[str, Any]], ...] = (
-    *(
-        (f"{sign}int{bits}", getattr(pa, f"{sign}int{bits}")(), [low, high, 0, high - 1], {})
-        for bits in (8, 16, 32, 64)
-        for sign, low, high in (("", -(2 ** (bits - 1)), 2 ** (bits - 1) - 1), ("u", 0, 2**bits - 1))
-    ),
-    ("big_or_null", pa.int64(), [2**53 + 1, None, 2**60 + 1, -(2**63)], {"nullable": True}),
-    ("unsigned_or_null", pa.uint64(), [2**64 - 1, None, 2**53 + 1, 0], {"nullable": True}),
-    ("small_or_null", pa.int8(), [None, -128, 127, None], {"nullable": True}),
-    ("flag", pa.bool_(), [True, False, False, True], {}),
-    ("flag_or_null", pa.bool_(), [True, None, False, None], {"nullable": True}),
-    ("float16", pa.float16(), [1.5, -2.0, 0.0, _NAN], {}),
-    ("float32", pa.float32(), [1.5, _NAN, -0.0, float("inf")], {}),
-    ("float64", pa.float64(), [1e300, _NAN, 5e-324, float("-inf")], {}),
-    ("float32_or_null", pa.float32(), [_NAN, None, 1.5, None], {"nullable": True}),
-    ("float64_or_null", pa.float64(), [None, _NAN, 0.1, -0.0], {"nullable": True}),
-    ("text", pa.string(), ["", "日本語 🐈", "NA", "null"], {}),
-    ("text_or_null", pa.string(), ["", None, "é", "nan"], {"nullable": True}),
-    ("large_text", pa.large_string(), ["", "ß", "b", "a" * 1000], {}),
-    ("bytes", pa.binary(), [b"", b"\x00\xff", b"a", b"\x80"], {}),
-    ("bytes_or_null", pa.binary(), [b"", None, b"\x00", b"\xfe"], {"nullable": True}),
-    ("kind", pa.dictionary(pa.int32(), pa.string()), ["a", "ü", "a", ""], {}),
-    ("kind_or_null", pa.dictionary(pa.int32(), pa.string()), ["a", None, "ü", "a"], {"nullable": True}),
-    ("code_or_null", pa.dictionary(pa.int8(), pa.int64()), [5, None, 2**60 + 1, 5], {"nullable": True}),
-    ("moment_or_null", pa.timestamp("us", "UTC"), [_OLD, None, _NOW, None], {"nullable": True}),
-    ("moment", pa.timestamp("us", "UTC"), [_NOW, _OLD, _NOW, _OLD], {}),
-    ("naive_ns", pa.timestamp("ns"), [1, -(2**62), 0, 1_600_000_000_123_456_789], {}),
-    ("naive_ms", pa.timestamp("ms"), [1, -11_670_000_000_000, 0, 253_402_300_799_000], {}),
-    ("naive_s", pa.timestamp("s"), [1, -11_670_000_000, 0, 253_402_300_799], {}),
-    ("far_or_null", pa.timestamp("us"), [2**62, None, -(2**62), 0], {"nullable": True}),
-    ("day", pa.date32(), _DAYS, {}),
-    ("day_or_null", pa.date32(), [None, *_DAYS[:3]], {"nullable": True}),
-    ("decimal", pa.decimal128(18, 4), [Decimal(text) for text in ("0.0001", "-99999999999999.9999", "0", "1.5")], {}),
-    ("decimal_or_null", pa.decimal128(18, 4), [None, Decimal("0.0001"), None, Decimal("-1")], {"nullable": True}),
-    ("duration", pa.duration("us"), [1, -1, 2**60, 0], {}),
-    ("duration_or_null", pa.duration("ns"), [1, None, -(2**62), 0], {"nullable": True}),
-    ("floats_or_null", pa.list_(pa.float32()), [[1.5, _NAN], [], None, [0.5]], {"nullable": True}),
-    ("integers", pa.list_(pa.int64()), [[2**53 + 1], [], [1, 2, 3], [-(2**63)]], {}),
-    ("words", pa.list_(pa.string()), [["a", ""], [], ["日本"], ["x", "y", "z"]], {}),
-    ("embedding", pa.list_(pa.float32(), 4), [[i, i + 0.5, _NAN, -i] for i in range(4)], {}),
-    ("embedding_or_null", pa.list_(pa.float32(), 2), [[1, 2], None, [3, 4], None], {"nullable": True}),
-    ("image", pa.list_(pa.uint8(), 6), [[i, 255, 0, 1, 2, 3] for i in range(4)], {"shape": (2, 3)}),
-    (
-        "place_or_null",
-        pa.struct([("x", pa.int64()), ("name", pa.string())]),
-        [{"x": 2**53 + 1, "name": ""}, None, {"x": None, "name": "é"}, {"x": 0, "name": None}],
-        {"nullable": True},
-    ),
-)
-COLUMNS = [case[0] for case in _CASES]
-
-
-def edge_cases() -> pa.Table:
-    """Four rows of all types, with the values that other readers bend: 2**53 + 1 beside null, NaN beside null."""
-    fields = [column(name, type_, f"edge cases of {type_}", **options) for name, type_, _, options in _CASES]
-    arrays = [_array(values, type_) for _, type_, values, _ in _CASES]
-    return pa.table(arrays, schema=pa.schema(fields))
 
 
 def prepare_tables(
@@ -218,7 +153,7 @@ class BackendTests:
         assert found[0] == found[1] == found[2]
         wanted: dict[str, list[Any]] = {"x": [None] * 3 + [1, 2, 2**60 + 1], "kind": [None] * 3 + ["a", "b", "a"]}
         schema = pa.schema([column("x", pa.int64(), nullable=True), column("kind", _CASES_KIND, nullable=True)])
-        table = pa.table([_array(wanted[one.name], one.type) for one in schema], schema=schema)
+        table = pa.table([array_of(wanted[one.name], one.type) for one in schema], schema=schema)
         self.check(place, table, "testing/nulls", split="train")
 
     def test_one_row_keeps_its_values(self, place: str) -> None:
@@ -234,14 +169,35 @@ class BackendTests:
         schema = pa.schema([column("x", pa.int64())])
         self.check(place, pa.table([range(120)], schema=schema), "testing/many", split="train")
 
+    @pytest.mark.parametrize("name", sorted(FILTERS))
+    def test_a_filter_keeps_its_rows(self, place: str, name: str) -> None:
+        """Those that pyarrow keeps of the whole table; also where the filter's columns aren't asked for."""
+        rows = edge_cases()
+        asked, expression = FILTERS[name]
+        wanted = rows.filter(expression)
+        assert 0 < len(wanted) < len(rows)
+        self.check(place, self.exact().filter(expression), split="train", filters=asked)
+        self.check(place, wanted.select(["int8"]), split="train", filters=expression)
+
+    def test_a_filter_may_keep_no_row(self, place: str) -> None:
+        """Neither where the index tells so, nor where only the rows do."""
+        rows = self.exact().slice(0, 0)
+        self.check(place, rows, split="train", filters=[("int64", ">", 0), ("int64", "<", 0)])
+        self.check(place, rows, split="train", filters=[("text", "==", "nothing like it")])
+
+    def test_a_slice_is_taken_before_its_filter(self, place: str) -> None:
+        """As if the slice were the whole."""
+        wanted = self.exact().slice(1, 2)
+        self.check(place, wanted.filter(pc.field("int8") > 0), split="train[1:3]", filters=[("int8", ">", 0)])
+
+    def test_shards_that_a_filter_rules_out_leave_the_others(self, place: str) -> None:
+        """Two of twelve."""
+        wanted = pa.table([range(45, 55)], schema=pa.schema([column("x", pa.int64())]))
+        asked = [("x", ">=", 45), ("x", "<", 55)]
+        self.check(place, wanted, "testing/many", split="train", filters=asked)
+
 
 _CASES_KIND = pa.dictionary(pa.int32(), pa.string())
-
-
-def _array(values: list[Any], type_: pa.DataType) -> pa.Array:
-    if t.is_dictionary(type_):
-        return pa.array(values, type_.value_type).dictionary_encode().cast(type_)
-    return pa.array(values, type_)
 
 
 def _digest(table: pa.Table) -> str:

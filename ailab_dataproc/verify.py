@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from ailab_dataproc.manifest import INDEX, MANIFEST, SOURCES, STATISTICS, Prepared
+from ailab_dataproc.errors import DamagedData
+from ailab_dataproc.manifest import INDEX, STATISTICS, Prepared
 from ailab_dataproc.storage import Folder, checksum
 
-_OURS = {MANIFEST, INDEX, SOURCES, STATISTICS}
+_ROWS = 10_000  # of the index that are looked at together
 _SIDE_BY_SIDE = 8  # files that are read at a time
 
 
@@ -30,30 +31,34 @@ def verify_version(prepared: Prepared, *, deep: bool = True) -> Iterator[Fault]:
         deep: whether to read every byte and compare checksums; otherwise only presence and sizes.
 
     Yields:
-        The faults, in the order of the index; nothing where all is well.
+        The faults, in the order of the index, then what it doesn't know; nothing where all is well.
     """
     folder = prepared.folder
     sizes = folder.sizes()
     if INDEX not in sizes:
         yield Fault(INDEX, "is missing")
         return
-    if checksum(folder, INDEX, sizes[INDEX]) != prepared.manifest.index_checksum:
-        yield Fault(INDEX, "is not the index that the manifest was written with")
     written = prepared.manifest.statistics_checksum
     if written and STATISTICS not in sizes:
         yield Fault(STATISTICS, "is missing")
     elif written and checksum(folder, STATISTICS, sizes[STATISTICS]) != written:
         yield Fault(STATISTICS, "is not the file that the manifest was written with")
-    known = set(_OURS)
-    for kind in prepared.manifest.formats:
-        rows = prepared.index(kind).select(["path", "bytes", "checksum"]).to_pylist()
-        known |= {row["path"] for row in rows}
-        with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+    try:
+        opened = prepared.open_index()
+    except DamagedData:
+        yield Fault(INDEX, "is not the index that the manifest was written with")
+        return
+    foreign = dict.fromkeys(sizes)
+    with opened as index, ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+        for batch in index.iter_batches(_ROWS, columns=["path", "bytes", "checksum"]):
+            rows = batch.to_pylist()
+            for row in rows:
+                foreign.pop(row["path"], None)
             faults = pool.map(lambda row: _wrong(folder, row, sizes, deep=deep), rows)
             yield from (Fault(row["path"], what) for row, what in zip(rows, faults, strict=True) if what)
-        for name in sizes:
-            if name.startswith(f"{kind}/") and name not in known:
-                yield Fault(name, "is foreign: the index doesn't know it")
+    for name in foreign:
+        if name.split("/", 1)[0] in prepared.manifest.formats:
+            yield Fault(name, "is foreign: the index doesn't know it")
 
 
 def _wrong(folder: Folder, row: dict[str, Any], sizes: dict[str, int], *, deep: bool) -> str:

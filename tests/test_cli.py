@@ -171,6 +171,24 @@ def test_verify_names_a_missing_index(prepared):
     assert (found.exit_code, found.stdout.splitlines()[0]) == (1, "index.parquet is missing")
 
 
+def test_verify_names_an_index_that_is_not_the_manifests(prepared):
+    (prepared / "index.parquet").write_bytes(b"x")
+    faults = ask_json("verify", NAME)["faults"]
+    assert faults == [{"path": "index.parquet", "what": "is not the index that the manifest was written with"}]
+
+
+def test_verify_names_missing_and_foreign_files(prepared):
+    shard = next((prepared / "parquet").glob("train*"))
+    other = next((prepared / "tfrecord").glob("clicks-test*"))
+    shard.rename(shard.with_name("stranger.parquet"))
+    other.write_bytes(other.read_bytes()[:-1])
+    assert [fault["path"] for fault in ask_json("verify", NAME, "--quick")["faults"]] == [
+        f"parquet/{shard.name}",
+        f"tfrecord/{other.name}",
+        "parquet/stranger.parquet",
+    ]
+
+
 @pytest.mark.parametrize("command", ["prepare", "describe", "plan", "head", "verify"])
 def test_a_wrong_name_gets_one_line_with_the_nearest(shop, command):
     found = ask(command, "products/shop/click")
@@ -226,3 +244,30 @@ def test_the_demo_loads_with_every_backend(tmp_path):
     assert "failed" not in found
     for line in ("arrow", "numpy", "pandas"):
         assert f"\n{line} " in found
+
+
+def test_head_shows_the_first_rows_that_a_filter_keeps(prepared):
+    found = ask_json("head", NAME, "--filter", "price is null", "--filter", "payload == x", "-n", "2")
+    assert [row["price"] for row in found["rows"]] == [None, None]
+    assert ask_json("head", NAME, "--columns", "user", "--filter", "price > 1e9")["rows"] == []
+    assert ask_json("head", NAME, "--columns", "user", "--filter", "price is null", "-n", "1")["rows"] == [{}]
+
+
+def test_plan_says_what_a_filter_leaves(prepared):
+    found = ask_json("plan", NAME, "--columns", "price", "--filter", "price > 3.5")
+    assert (found["filters"], found["pruned"], found["rows"]) == ("price > 3.5", 2, 0)  # NaN and null are no price
+    assert "0 of 2 shards, 2 pruned by price > 3.5" in ask(
+        "plan", NAME, "--columns", "price", "--filter", "price > 3.5"
+    ).stdout.replace("\n   ", " ")
+
+
+def test_a_bad_filter_is_an_error_of_the_command(prepared):
+    found = ask("plan", NAME, "--filter", "prize > 3.5")
+    assert found.exit_code == 2
+    assert "no column 'prize'. Did you mean 'price'" in found.stderr
+
+
+def test_a_filter_on_personal_data_needs_permission(prepared):
+    found = ask("head", NAME, "--filter", "user == a@example.org")
+    assert (found.exit_code, "'user' holds personal data" in found.stderr) == (2, True)
+    assert len(ask_json("head", NAME, "--filter", "user == a@example.org", "--allow-pii")["rows"]) == 5

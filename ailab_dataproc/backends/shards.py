@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, overload
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,8 +14,11 @@ import pyarrow.types as t
 
 from ailab_dataproc import cache
 from ailab_dataproc.errors import AilabError, DamagedData
+from ailab_dataproc.filters import RowFilter
 from ailab_dataproc.schema import in_parquet
 from ailab_dataproc.storage import Folder
+
+_MADE = 1024  # parts that are made at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +31,43 @@ class Part:
     size: int  # bytes of the file
     bytes: int  # of the taken rows of the selected columns, as Arrow
     skip: int
-    take: int
+    take: int  # rows; before the filter
+    filter: RowFilter | None = None  # what `read_part` keeps of them
     checksum: str = ""  # of the file; without it the file is not kept in the cache
+
+
+class Parts(Sequence[Part]):
+    """Parts that are made when they are looked at: a million of them take the memory of their numbers and paths."""
+
+    def __init__(self, folder: Folder, files: pa.Table, filter: RowFilter | None = None) -> None:
+        self._folder = folder
+        self._files = files  # path, rows, size, bytes, skip, take, and in a bucket checksum: as in `Part`
+        self._filter = filter
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    @overload
+    def __getitem__(self, at: int) -> Part: ...
+    @overload
+    def __getitem__(self, at: slice) -> Parts: ...
+    def __getitem__(self, at: int | slice) -> Part | Parts:
+        if isinstance(at, slice):
+            return Parts(self._folder, self._files.take(pa.array(range(len(self))[at], pa.int64())), self._filter)
+        row = self._files.slice(range(len(self))[at], 1).to_pylist()[0]
+        return Part(folder=self._folder, filter=self._filter, **row)
+
+    def __iter__(self) -> Iterator[Part]:
+        for batch in self._files.to_batches(max_chunksize=_MADE):
+            for row in batch.to_pylist():
+                yield Part(folder=self._folder, filter=self._filter, **row)
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """What a backend reads: parts of shards, in order, and the declared columns."""
 
-    parts: tuple[Part, ...]
+    parts: Sequence[Part]
     schema: pa.Schema
     nulls: str = "refuse"  # or "mask", for NumPy
 
@@ -57,8 +88,12 @@ def read_part(part: Part, schema: pa.Schema) -> pa.Table:
     """The selected rows and columns of one shard.
 
     Raises:
+        InvalidRequest: the filter meets a value that it can't compare.
         DamagedData: the file is missing, has another size, other rows or columns, or a page that fails its checksum.
     """
+    if part.filter is not None:
+        whole = read_part(replace(part, filter=None), part.filter.with_columns(schema))
+        return part.filter.keep(whole).select(schema.names)
     where = part.folder.path(part.path)
     try:
         table = _read(part, schema)

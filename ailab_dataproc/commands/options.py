@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -37,8 +37,15 @@ def selecting(default_split: str) -> Callable[[Any], Any]:
     def wrap(command: Any) -> Any:
         pii = click.option("--allow-pii", is_flag=True, help="Take columns with personal data too, if you may.")
         columns = click.option("--columns", metavar="A,B", help="Only these columns, in this order.")
+        filters = click.option(
+            "--filter",
+            "filters",
+            multiple=True,
+            metavar="CONDITION",
+            help="Only such rows: 'price > 3.5', 'word in a,b', 'word is not null'; may be repeated for and.",
+        )
         split = click.option("--split", default=default_split, show_default=True, help="Such as 'train[:10%]+test'.")
-        return split(columns(pii(command)))
+        return split(columns(filters(pii(command))))
 
     return wrap
 
@@ -49,6 +56,17 @@ def settings_of(data_dir: str | None) -> Settings:
 
     settings = load_settings()
     return dataclasses.replace(settings, data_dir=data_dir) if data_dir else settings
+
+
+def read_filters(name: str, texts: Sequence[str], settings: Settings) -> list[tuple[str, str, Any]] | None:
+    """The conditions of ``--filter`` for a dataset, whose columns say what their values are; None without one."""
+    if not texts:
+        return None
+    from ailab_dataproc.filters import parse_texts
+    from ailab_dataproc.loading import open_known
+
+    prepared = open_known(name, settings)
+    return parse_texts(texts, prepared.schema, prepared.name)
 
 
 def split_names(text: str | None) -> list[str] | None:

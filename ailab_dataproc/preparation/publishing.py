@@ -26,6 +26,8 @@ from ailab_dataproc.storage import Folder, HashingFile, checksum
 from ailab_dataproc.urls import local_path, shown
 
 _RECORDED = ("ailab_dataproc", "pyarrow", "numpy", "apache-beam", "tensorflow-datasets")
+_GROUP = 131_072  # shards that are decoded at a time where the index is read in pieces
+_REPEATED = ["split", "format"]  # the other columns of the index repeat too little for a dictionary
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,8 @@ def publish(
     stage = made.job.stage
     index, files = _number_shards(made.job, receipts)
     splits = _shard_rows(index, made.dataset)
-    index_checksum = _write_table(stage, INDEX, index)
-    _write_table(stage, SOURCES, _source_table(sources))
+    index_checksum = write_table(stage, INDEX, index)
+    write_table(stage, SOURCES, _source_table(sources))
     metadata = _write_tfds(made, index, splits) if "tfrecord" in made.options.formats else []
     report = _report(made, index, splits, final)
     statistics_checksum = _write_statistics(made, receipts, index)
@@ -115,11 +117,13 @@ def _lasting(source: Source) -> str:
     return shown(source.url)
 
 
-def _write_table(folder: Folder, name: str, table: pa.Table) -> str:
+def write_table(folder: Folder, name: str, table: pa.Table) -> str:
     """Write a table as Parquet; returns the file's checksum."""
     with folder.create(name) as file:
         hashing = HashingFile(file)
-        pq.write_table(table, pa.PythonFile(hashing, mode="w"), compression="zstd")
+        pq.write_table(
+            table, pa.PythonFile(hashing, mode="w"), compression="zstd", row_group_size=_GROUP, use_dictionary=_REPEATED
+        )
     return hashing.checksum
 
 

@@ -12,7 +12,18 @@ from ailab_dataproc.storage.places import Folder, HashingFile
 from ailab_dataproc.storage.sentences import explained
 from ailab_dataproc.storage.stores import filesystem, is_local
 
-__all__ = ["Bucket", "Disk", "Folder", "HashingFile", "checksum", "explained", "filesystem", "folder", "is_local"]
+__all__ = [
+    "Bucket",
+    "Disk",
+    "Folder",
+    "HashingFile",
+    "checksum",
+    "checksum_of",
+    "explained",
+    "filesystem",
+    "folder",
+    "is_local",
+]
 
 _BLOCK = 8 << 20  # bytes hashed at a time; of a bucket, a request each
 
@@ -33,8 +44,13 @@ def checksum(place: Folder, name: str, size: int | None = None) -> str:
         name: the file below it.
         size: its bytes where they are known, which spares a bucket the question.
     """
-    digest = hashlib.sha256()
     with place.open(name, size) as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
+        return checksum_of(file)
+
+
+def checksum_of(file: Any) -> str:
+    """The checksum of what an open file still holds, in the form of `HashingFile.checksum`."""
+    digest = hashlib.sha256()
+    while block := file.read(_BLOCK):
+        digest.update(block)
     return f"sha256:{digest.hexdigest()}"

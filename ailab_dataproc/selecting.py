@@ -1,0 +1,177 @@
+"""From what is asked for to the parts of shards that are read: for all shards at once, until few are left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ailab_dataproc import filters as filtering
+from ailab_dataproc import pruning, splits
+from ailab_dataproc.backends.shards import Parts, Selection
+from ailab_dataproc.dataset import is_pii
+from ailab_dataproc.errors import DamagedData, InvalidRequest, unknown
+from ailab_dataproc.manifest import Prepared
+from ailab_dataproc.sizing import Need
+
+_NULLS = ("refuse", "mask")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Which rows and columns a load wants."""
+
+    split: str = "all"
+    columns: Sequence[str] | None = None  # all by default
+    filters: Any = None  # see `filters.parse`
+    nulls: str = "refuse"
+    allow_pii: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selected:
+    """What a request comes to."""
+
+    selection: Selection
+    need: Need
+    all_shards: int  # of the version
+    most_rows: int  # of one part
+    pruned: int  # shards of the split that hold no row that the filters keep
+    filters: filtering.Filters | None
+
+
+def select(prepared: Prepared, request: Request) -> Selected:
+    """Find the parts of shards that hold the rows of a request, without reading one.
+
+    Raises:
+        UnknownName, InvalidRequest: a part of the request that doesn't fit the dataset.
+        DamagedData: the index isn't the manifest's.
+    """
+    if request.nulls not in _NULLS:
+        raise InvalidRequest(f"nulls={request.nulls!r}: wanted 'refuse' or 'mask'.")
+    schema = _columns(prepared, request)
+    chosen = _filters(prepared, request)
+    slices = splits.parse(request.split, prepared.manifest.rows, prepared.name)
+    read = chosen.rows.with_columns(schema).names if chosen else schema.names
+    columns = _index_columns(read, chosen)
+    index = prepared.index(columns=columns if prepared.folder.is_local else [*columns, "checksum"])
+    taken = _take(prepared, slices, index)
+    kept = taken.only(pruning.may_match(chosen, index)[taken.row]) if chosen else taken
+    used = kept.bytes(index, schema.names)
+    beside = kept.bytes(index, read[len(schema) :])
+    parts = Parts(prepared.folder, _files(index, kept, used), chosen.rows if chosen else None)
+    need = Need(
+        rows=int(kept.take.sum()),
+        bytes=int(used.sum()),
+        largest=int((used + beside).max(initial=0)),
+        shards=len(parts),
+        schema=schema,
+        nulls=request.nulls,
+        filtered=chosen is not None,
+    )
+    return Selected(
+        selection=Selection(parts, schema, request.nulls),
+        need=need,
+        all_shards=len(index),
+        pruned=len(taken.row) - len(parts),
+        most_rows=int(kept.take.max(initial=0)),
+        filters=chosen,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """Rows of shards, an entry a shard: `take` of them after `skip`."""
+
+    row: np.ndarray  # of the index
+    skip: np.ndarray
+    take: np.ndarray
+
+    def only(self, mask: np.ndarray) -> _Taken:
+        return _Taken(self.row[mask], self.skip[mask], self.take[mask])
+
+    def bytes(self, index: pa.Table, columns: Sequence[str]) -> np.ndarray:
+        """Of the taken rows of some columns, as Arrow."""
+        whole = np.zeros(len(self.row), dtype=np.int64)
+        for name in columns:
+            whole += pc.struct_field(index["columns"], [name, "bytes"]).to_numpy()[self.row]
+        rows = np.maximum(index["rows"].to_numpy()[self.row], 1)
+        return np.where(self.take == rows, whole, (whole * (self.take / rows)).astype(np.int64))
+
+
+def _take(prepared: Prepared, slices: Sequence[splits.Slice], index: pa.Table) -> _Taken:
+    """The rows of the index whose shards the slices touch, in their order."""
+    shard_rows = prepared.manifest.splits
+    places = {name: _places(prepared, name, index) for name in dict.fromkeys(one.split for one in slices)}
+    pieces = [splits.pieces(one, shard_rows[one.split]) for one in slices]
+    nothing = np.zeros(0, dtype=np.int64)
+    return _Taken(
+        row=np.concatenate([nothing, *(places[one.split][one.shard] for one in pieces)]),
+        skip=np.concatenate([nothing, *(one.skip for one in pieces)]),
+        take=np.concatenate([nothing, *(one.take for one in pieces)]),
+    )
+
+
+def _places(prepared: Prepared, split: str, index: pa.Table) -> np.ndarray:
+    """The row of the index of each shard of a split."""
+    rows = np.flatnonzero(pc.equal(index["split"], split).to_numpy())
+    found = index["shard"].to_numpy()[rows]
+    wanted = len(prepared.manifest.splits[split])
+    if not np.array_equal(np.sort(found), np.arange(wanted)):
+        raise DamagedData(
+            f"{prepared.name}: the index has {len(found):,} shards of {split!r}, the manifest says {wanted:,}. "
+            "Restore both files."
+        )
+    return rows[np.argsort(found, kind="stable")]
+
+
+def _files(index: pa.Table, kept: _Taken, used: np.ndarray) -> pa.Table:
+    """What `Parts` is made of."""
+    names = [name for name in ("path", "rows", "bytes", "checksum") if name in index.schema.names]
+    found = index.select(names).take(pa.array(kept.row)).rename_columns({"bytes": "size"})
+    for name, values in (("bytes", used), ("skip", kept.skip), ("take", kept.take)):
+        found = found.append_column(name, pa.array(values))
+    return found
+
+
+def _index_columns(read: Sequence[str], chosen: filtering.Filters | None) -> list[str]:
+    sizes = [f"columns.{name}.bytes" for name in read]
+    return ["split", "shard", "path", "rows", "bytes", *sizes, *(pruning.needed(chosen) if chosen else ())]
+
+
+def _filters(prepared: Prepared, request: Request) -> filtering.Filters | None:
+    if request.filters is None:
+        return None
+    chosen = filtering.parse(request.filters, prepared.schema, prepared.name)
+    _check_personal(prepared, chosen.rows.columns, request.allow_pii, "Leave them out of filters=")
+    return chosen
+
+
+def _columns(prepared: Prepared, request: Request) -> pa.Schema:
+    columns = request.columns
+    if isinstance(columns, str):
+        raise InvalidRequest(f"columns={columns!r} is a text, wanted a list: columns=[{columns!r}].")
+    names = list(columns) if columns is not None else prepared.schema.names
+    for i, name in enumerate(names):
+        if name not in prepared.schema.names:
+            raise unknown("column", str(name), prepared.schema.names, where=prepared.name)
+        if name in names[:i]:
+            raise InvalidRequest(f"{prepared.name}: column {name!r} is asked for twice. Name it once.")
+    if not names:
+        raise InvalidRequest(f"{prepared.name}: columns=[] asks for nothing. Name at least one column.")
+    schema = pa.schema([prepared.schema.field(name) for name in names])
+    _check_personal(prepared, schema, request.allow_pii, "Leave out with columns=[…]")
+    return schema
+
+
+def _check_personal(prepared: Prepared, schema: pa.Schema, allowed: bool, advice: str) -> None:
+    personal = [one.name for one in schema if is_pii(one)]
+    if personal and not allowed:
+        raise InvalidRequest(
+            f"{prepared.name}: {', '.join(map(repr, personal))} hold{'s' * (len(personal) == 1)} personal data (PII). "
+            f"{advice}, or pass allow_pii=True if you may."
+        )
