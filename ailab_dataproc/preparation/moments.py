@@ -151,12 +151,13 @@ class Lengths:
     max: int | None = None
 
     def add(self, array: pa.Array) -> None:
-        """Count one batch without nulls."""
-        if not len(array):
+        """Count one batch."""
+        count = len(array) - array.null_count
+        if not count:
             return
         found = _lengths(array)
         bounds = pc.min_max(found)
-        self.merge(Lengths(len(array), pc.sum(found).as_py(), bounds["min"].as_py(), bounds["max"].as_py()))
+        self.merge(Lengths(count, pc.sum(found).as_py(), bounds["min"].as_py(), bounds["max"].as_py()))
 
     def merge(self, other: Lengths) -> None:
         """Take in what was counted elsewhere."""

@@ -75,14 +75,14 @@ class _Column:
     def add(self, array: pa.Array) -> None:
         """Count all rows of a batch, exactly."""
         self._nulls += array.null_count
-        array = array.drop_null() if array.null_count else array
-        self._count += len(array)
+        self._count += len(array) - array.null_count
         if self._moments is not None:
+            array = array.drop_null() if array.null_count else array
             values = _without_nan(numbers(array))
             if not self._personal:
                 self._moments.add(array, values)
             if self._distinct and self._hashed:
-                self._distinct.add_integers(values)
+                self._distinct.add_numbers(values)
         if self._lengths is not None:
             self._lengths.add(array)
 
@@ -94,7 +94,7 @@ class _Column:
         counted = pc.value_counts(array)
         values, rows = counted.field("values"), counted.field("counts").to_numpy() * weight
         if self._distinct and not self._hashed:
-            self._distinct.add(_distinct_keys(values))
+            _add_distinct(self._distinct, values)
         if self._frequent:
             self._frequent.add(values, rows)
         if self._points:
@@ -122,12 +122,12 @@ def _without_nan(values: np.ndarray) -> np.ndarray:
     return values[~nan] if nan.any() else values
 
 
-def _distinct_keys(values: pa.Array) -> list[Any]:
-    """What a sketch takes for distinct values."""
-    if t.is_binary(values.type) or t.is_large_binary(values.type):
-        return [one.decode("latin-1") or _EMPTY for one in values.to_pylist()]
+def _add_distinct(sketch: Distinct, values: pa.Array) -> None:
     if t.is_decimal128(values.type):
-        return [str(one) for one in units(values)]
-    if is_number(values.type):
-        return _without_nan(numbers(values)).tolist()
-    return [one or _EMPTY for one in values.to_pylist()]
+        sketch.add(str(one) for one in units(values))
+    elif is_number(values.type):
+        sketch.add_numbers(_without_nan(numbers(values)))
+    elif t.is_binary(values.type) or t.is_large_binary(values.type):
+        sketch.add(one.decode("latin-1") or _EMPTY for one in values.to_pylist())
+    else:
+        sketch.add(one or _EMPTY for one in values.to_pylist())

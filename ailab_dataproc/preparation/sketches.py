@@ -21,6 +21,7 @@ from ailab_dataproc.preparation.moments import is_number, shown, units
 
 ONE_IN = 16  # rows of a large task that are sampled: all rows would take 10 times as long
 WHOLE = 32_768  # rows of a task up to which all are taken, and that are handled at a time
+_BYTES = 16 << 20  # of sampled rows that wait, for images and long texts
 _DISTINCT = 10  # base-2 logarithm of the values that a theta sketch keeps: 3.1 % standard error, exact up to 1,024
 _FIRST = 2_048  # values that are fed to an empty sketch, before most can be told to be of no use
 _FREQUENT = 9  # base-2 logarithm of the counters, of which three quarters are used
@@ -54,7 +55,9 @@ class Sample:
                 self._waiting.append(one.take(_chosen(place, one.num_rows)))
                 place += one.num_rows
         self._waiting.append(batch if self.weight == 1 else batch.take(_chosen(start, batch.num_rows)))
-        if self.weight > 1 and sum(one.num_rows for one in self._waiting) >= WHOLE:
+        if self.weight > 1 and (
+            sum(one.num_rows for one in self._waiting) >= WHOLE or sum(one.nbytes for one in self._waiting) >= _BYTES
+        ):
             yield from self.rest()
 
     def rest(self) -> Iterator[pa.RecordBatch]:
@@ -74,10 +77,10 @@ class Distinct:
         self._waiting: list[np.ndarray] = []
         self._full = _FIRST
 
-    def add_integers(self, values: np.ndarray) -> None:
-        """Take many integers."""
-        values = _unique(values) if values.itemsize <= 2 else values
-        keys = values.view(np.int64) if values.itemsize == 8 else values.astype(np.int64)
+    def add_numbers(self, values: np.ndarray) -> None:
+        """Take many numbers."""
+        values = _unique(values) if values.itemsize <= 2 and values.dtype.kind != "f" else values
+        keys = _keys(values)
         while len(keys):
             if self._sketch.is_estimation_mode():  # the sketch would throw most of them away one by one
                 piece, keys = keys[_hashed(keys) < np.uint64(self._sketch.theta64)], keys[:0]
@@ -87,10 +90,11 @@ class Distinct:
             if sum(map(len, self._waiting)) >= self._full:
                 self._flush()
 
-    def add(self, values: Iterable[int | float | str]) -> None:
+    def add(self, values: Iterable[int | str]) -> None:
         """Take a few values."""
+        update = self._sketch.update
         for value in values:
-            self._sketch.update(value)
+            update(value)
 
     def state(self) -> str:
         """For `count_distinct`."""
@@ -99,8 +103,7 @@ class Distinct:
 
     def _flush(self) -> None:
         if self._waiting:
-            for key in _unique(np.concatenate(self._waiting)).tolist():
-                self._sketch.update(key)
+            self.add(_unique(np.concatenate(self._waiting)).tolist())
         self._waiting, self._full = [], min(2 * self._full, WHOLE)
 
 
@@ -237,6 +240,13 @@ def _at(values: np.ndarray, weights: np.ndarray, parts: np.ndarray) -> np.ndarra
 
 def _unique(values: np.ndarray) -> np.ndarray:
     return pc.unique(pa.array(values)).to_numpy()
+
+
+def _keys(values: np.ndarray) -> np.ndarray:
+    """One signed word for each value."""
+    if values.dtype.kind == "f":
+        values = (values + values.dtype.type(0)).view(f"i{values.itemsize}")  # -0.0 becomes 0.0
+    return values.view(np.int64) if values.itemsize == 8 else values.astype(np.int64)
 
 
 def _hashed(keys: np.ndarray) -> np.ndarray:
