@@ -348,8 +348,10 @@ def test_a_download_without_a_checksum_tells_it_and_keeps_to_it(site, cache, cap
 def test_a_damaged_cache_is_downloaded_again(site, cache):
     site.files["/big.bin"] = BIG
     fetched = fetch(Download(f"{site.url}/big.bin"), cache)
-    (fetched.folder / "big.bin").write_bytes(b"short")
-    assert content(fetch(Download(f"{site.url}/big.bin"), cache)) == BIG
+    for damaged in (fetched.folder / "big.bin", fetched.folder.parent / "receipt.json"):
+        damaged.write_bytes(b"short")
+        assert content(fetch(Download(f"{site.url}/big.bin"), cache)) == BIG
+    assert len(site.asked) == 3
 
 
 def test_an_endless_download_stops_at_its_limit(site, cache):

@@ -76,12 +76,13 @@ def find_downloaded(dataset: Dataset, split: str, text: str, cache: Cache) -> li
             f"{dataset.name}: source {text!r} of split {split!r} does not exist; the archive holds "
             f"{len(fetched.files):,} files, such as {held}."
         )
-    return [_source(name, split, fetched, member, inside) for member in matching]
+    return [_source(name, split, fetched, member) for member in matching]
 
 
 def fetch(download: Download, cache: Cache) -> Fetched:
     """A download's files; from the cache without a request where they are there whole."""
-    found = _cached(download, cache.folder)
+    with explained(str(cache.folder), "read"):
+        found = _cached(download, cache.folder)
     if found:
         return found
     with explained(str(cache.folder), "write"):
@@ -99,7 +100,7 @@ def _matching(fetched: Fetched, pattern: str) -> list[str]:
     return [one for one in sorted(found) if one in fetched.files]
 
 
-def _source(name: str, split: str, fetched: Fetched, member: str, inside: str) -> Source:
+def _source(name: str, split: str, fetched: Fetched, member: str) -> Source:
     file = fetched.files[member]
     if file.size == 0:
         raise InvalidData(f"{SCHEME}{name}/{member}: the source is empty (0 bytes). Remove it, or get it again.")
@@ -125,8 +126,11 @@ def _cached(download: Download, folder: Path) -> Fetched | None:
     entry = _entry(download, folder, checksum)
     if not (entry / RECEIPT).exists():
         return None
-    receipt = json.loads((entry / RECEIPT).read_text())
-    files = {name: File(**about) for name, about in receipt["files"].items()}
+    try:
+        receipt = json.loads((entry / RECEIPT).read_text())
+        files = {name: File(**about) for name, about in receipt["files"].items()}
+    except (ValueError, KeyError, TypeError):  # damaged: it is fetched again
+        return None
     place = entry / "files"
     whole = all(_size(place / name) == file.size for name, file in files.items())
     return Fetched(place, files) if whole and receipt["checksum"] == checksum else None
