@@ -48,11 +48,11 @@ def open_url(url: str, options: dict[str, Any] | None = None, compression: str |
     import fsspec
 
     with explained(url, "read"):
-        local = is_local(url) or url.startswith(("package://", "file://"))
-        opened = fsspec.open(
-            _resolve(url) if local else url, "rb", compression=compression, **({} if local else options or {})
-        )
-        return opened.open()
+        if (path := local_path(url)) is not None:
+            return fsspec.open(path, "rb", compression=compression).open()
+        return fsspec.core.OpenFile(
+            filesystem(url, options), url, "rb", compression=fsspec.core.get_compression(url, compression)
+        ).open()
 
 
 def local_path(url: str) -> str | None:
