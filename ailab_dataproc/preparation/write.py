@@ -71,7 +71,8 @@ def run_task(job: Job, task: Task) -> str:
         The task's label.
     """
     with _looking:
-        failed = _another_failed(job.stage, int(time.monotonic()))
+        now = time.monotonic()
+        failed = _another_failed(job.stage, now if job.stage.is_local else int(now))
     if not failed:
         try:
             _write_shards(job, task)
@@ -82,8 +83,8 @@ def run_task(job: Job, task: Task) -> str:
 
 
 @lru_cache(maxsize=1)
-def _another_failed(stage: Folder, _second: int) -> bool:
-    """Whether a task has failed. Looked up once a second in each process: a bucket takes money for each look."""
+def _another_failed(stage: Folder, _time: float) -> bool:
+    """Whether a task has failed. In a bucket, where each look costs, each process looks once a second."""
     return bool((stage / FAILURES).names())
 
 
