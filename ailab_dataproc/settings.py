@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ class Settings:
     auto: tuple[str, ...] = ("pandas", "dask")  # the ladder of backend="auto", first that doesn't refuse wins
     cache_dir: str = "~/.cache/ailab_dataproc"  # of shards that were loaded from a bucket
     cache_bytes: int = 20 * 10**9  # that the cache takes at most, and never over half of what is free; 0: no cache
-    storage_options: dict[str, Any] | None = None  # passed to fsspec for URLs; never written anywhere
+    storage_options: dict[str, Any] | None = field(default=None, repr=False)  # for fsspec; never written anywhere
 
 
 def load_settings(path: str | Path | None = None) -> Settings:
@@ -84,7 +84,7 @@ def _from_file(file: Path) -> dict[str, Any]:
         raise SettingsError(f"{file}: can't be read as YAML ({error}).") from error
     if not isinstance(values, dict):
         raise SettingsError(f"{file}: found a {type(values).__name__}, wanted keys and values such as data_dir: /data.")
-    known = {field.name for field in fields(Settings)}
+    known = {one.name for one in fields(Settings)}
     for key, value in values.items():
         if key not in known:
             raise SettingsError(str(unknown("setting", str(key), known, where=str(file))))
