@@ -63,10 +63,9 @@ class Cache:
 
         key = checksum.removeprefix("sha256:")
         path = self.folder / key[:2] / key
-        found = _mapped(path, size)
-        if found is not None:
-            return found
         try:
+            if (found := _mapped(path, size)) is not None:
+                return found
             path.parent.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(self.folder / f"{key[:2]}.lock"):
                 found = _mapped(path, size)  # another reader has fetched it meanwhile

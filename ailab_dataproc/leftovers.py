@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -41,8 +42,8 @@ def clean(data_dir: Folder, *, older_than: float = 0.0, dry_run: bool = False) -
                 yield _stage(folder, member, stage[1], older_than, dry_run)
             elif member.startswith(LOCK):
                 yield from _lock(folder, member, dry_run)
-            elif ".tmp-" in member:
-                yield _remove(folder, member, older_than, dry_run)
+            elif ".tmp-" in member and isinstance(folder, Disk):
+                yield _temporary(folder, member, older_than, dry_run)
         if isinstance(folder, Disk) and (not folder.names() or (dry_run and not members)):
             yield Leftover(folder.url)
             if not dry_run:
@@ -50,29 +51,34 @@ def clean(data_dir: Folder, *, older_than: float = 0.0, dry_run: bool = False) -
 
 
 def _stage(folder: Folder, member: str, version: str, older_than: float, dry_run: bool) -> Leftover:
-    found = Leftover(folder.path(member))
+    stage, unfinished = folder / member, folder / version
+    found = Leftover(stage.url, sum(stage.sizes().values()))
     try:
         with locked(folder, version, found.path, wait=False):
-            return _remove(folder, member, older_than, dry_run, unfinished=folder / version)
+            # In a bucket a version grows under its final name, unseen, for as long as its manifest is missing.
+            half = not folder.is_local and not unfinished.exists(MANIFEST)
+            found = _judged(found, stage.modified(), older_than)
+            if half:
+                found = replace(found, bytes=found.bytes + sum(unfinished.sizes().values()))
+            if not found.kept and not dry_run:
+                for one in (unfinished, stage) if half else (stage,):
+                    one.remove()
+            return found
     except Held as error:
-        return replace(found, bytes=sum((folder / member).sizes().values()), kept=str(error))
+        return replace(found, kept=str(error))
 
 
-def _remove(
-    folder: Folder, member: str, older_than: float, dry_run: bool, unfinished: Folder | None = None
-) -> Leftover:
-    place = folder / member
-    # In a bucket a version grows under its final name, unseen, for as long as its manifest is missing.
-    half = [unfinished] if unfinished and not folder.is_local and not unfinished.exists(MANIFEST) else []
-    found = Leftover(place.url, sum(sum(one.sizes().values()) for one in (place, *half)))
-    age = time.time() - (place.modified() or 0)
-    if age < older_than:
-        return replace(found, kept=f"it changed {age:.0f} s ago")
-    if not dry_run:
-        for one in (*half, place):
-            one.remove()
-        folder.remove_files([] if folder.is_local else [member])
+def _temporary(folder: Disk, member: str, older_than: float, dry_run: bool) -> Leftover:
+    status = os.stat(folder.path(member))
+    found = _judged(Leftover(folder.path(member), status.st_size), status.st_mtime, older_than)
+    if not found.kept and not dry_run:
+        folder.remove_files([member])
     return found
+
+
+def _judged(found: Leftover, modified: float | None, older_than: float) -> Leftover:
+    age = time.time() - (modified or 0)
+    return replace(found, kept=f"it changed {age:.0f} s ago") if age < older_than else found
 
 
 def _lock(folder: Folder, member: str, dry_run: bool) -> Iterator[Leftover]:

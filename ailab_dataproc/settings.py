@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ class Settings:
     cache_dir: str = "~/.cache/ailab_dataproc"  # of shards that were loaded from a bucket
     cache_bytes: int = 20 * 10**9  # that the cache takes at most, and never over half of what is free; 0: no cache
     downloads: str | None = None  # where downloads are kept; None: in the data directory, if that is a folder
-    storage_options: dict[str, Any] | None = None  # passed to fsspec for URLs; never written anywhere
+    storage_options: dict[str, Any] | None = field(default=None, repr=False)  # for fsspec; never written anywhere
 
 
 def load_settings(path: str | Path | None = None) -> Settings:

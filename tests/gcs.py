@@ -126,6 +126,8 @@ class _Handler(server.RequestHandler):
                 self._refuse(412, "At least one of the pre-conditions you specified did not hold.")
             elif method == "DELETE" and "upload_id" in query:
                 self._refuse(499, "")
+            elif kind == "list":
+                self._list(parts.path.split("/")[-2], query)
             else:
                 server.Router(self).handle(method)
 
@@ -137,9 +139,25 @@ class _Handler(server.RequestHandler):
         name = query.get("name") or [json.loads(_MULTIPART.search(self.body)[1])["name"]]
         return name[0] in self.gcs.storage.objects.get(found[1], {})
 
+    def _list(self, bucket, query):
+        """Pages of a thousand, as the real store gives them."""
+        if bucket not in self.gcs.storage.buckets:
+            self._refuse(404, "The specified bucket does not exist.")
+            return
+        prefix, delimiter = (query.get(key, [""])[0] for key in ("prefix", "delimiter"))
+        items, prefixes = self.gcs.storage.get_file_list(bucket, prefix or None, delimiter or None)
+        start, count = int(query.get("pageToken", [0])[0]), int(query.get("maxResults", [1000])[0])
+        found = {"kind": "storage#objects", "items": items[start : start + count], "prefixes": prefixes}
+        if start + count < len(items):
+            found["nextPageToken"] = str(start + count)
+        self._answer(200, found)
+
     def _refuse(self, status, message):
         self.rfile.read(0 if hasattr(self, "body") else int(self.headers.get("Content-Length", 0)))
-        content = json.dumps({"error": {"code": status, "message": message}}).encode()
+        self._answer(status, {"error": {"code": status, "message": message}})
+
+    def _answer(self, status, told):
+        content = json.dumps(told).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))

@@ -217,6 +217,49 @@ def test_no_work_takes_a_listing_or_a_question_for_each_shard(gcs, bucket, many,
     assert sum(requests.values()) <= 4
 
 
+def test_thousands_of_objects_are_listed_in_pages(gcs, bucket):
+    folder = storage.folder(bucket, gcs.options) / "many"
+    names = [f"{i % 7}/{i:05d}" for i in range(2500)]
+    storage.filesystem(bucket, gcs.options).pipe({folder.path(name): name.encode() for name in names})
+    requests = gcs.count()
+    assert list(folder.sizes()) == sorted(names)
+    assert dict(requests) == {"list": 3}
+    requests = gcs.count()
+    assert folder.read_many([*names[:200], "missing"]) == {name: name.encode() for name in names[:200]}
+    assert dict(requests) == {"read": 201}
+
+
+def test_what_another_process_writes_is_seen_at_once(gcs, bucket):
+    mine, other = (storage.folder(bucket, {**gcs.options, "project": name}) for name in ("mine", "other"))
+    assert (mine.names(), mine.sizes()) == ([], {})
+    other.write("a/b", b"1")
+    assert (mine.names(), mine.sizes(), mine.exists("a/b")) == (["a"], {"a/b": 1}, True)
+    other.remove_files(["a/b"])
+    assert (mine.names(), mine.sizes(), mine.exists("a/b")) == ([], {}, False)
+
+
+# --- publication
+
+
+def test_a_twin_that_was_first_is_kept(gcs, bucket, tmp_path):
+    for place in (storage.folder(bucket, gcs.options), storage.folder(tmp_path / "disk")):
+        for stage, content in (("one", b"1"), ("two", b"2")):
+            (place / stage).write("x", content)
+            (place / stage).write("proof", b"")
+        files = {"sub/x": "x", "proof": "proof"}
+        assert (place / "one").become(place / "final", files, "proof") is True
+        assert (place / "two").become(place / "final", files, "proof") is False
+        assert place.sizes() == {"final/proof": 0, "final/sub/x": 1}
+        assert (place / "final").read("sub/x") == b"1"
+
+
+def test_what_a_killed_publication_of_something_else_left_is_gone(gcs, bucket, define, small):
+    storage.folder(bucket, gcs.options).write(f"{VERSION}parquet/train-00007-of-00008.parquet", b"another's")
+    report = small(define(FILES), bucket)
+    assert len([name for name in in_bucket(gcs) if name.startswith("parquet/")]) == report.shards
+    assert not list(verify_version(open_prepared(storage.folder(bucket, gcs.options), "test/clicks")))
+
+
 # --- killed
 
 PARTS = """

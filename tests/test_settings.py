@@ -51,3 +51,24 @@ def test_a_settings_file_that_was_named_must_exist(tmp_path, monkeypatch):
     monkeypatch.setenv("AILAB_SETTINGS", str(tmp_path / "nothing.yaml"))
     with pytest.raises(SettingsError, match="does not exist"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [("20 GB", 20 * 10**9), ("500MiB", 500 << 20), ("1.5 kb", 1500), ("0", 0), ("1_000", 1000), ("2 TB", 2 * 10**12)],
+)
+def test_the_size_of_the_cache_may_have_a_unit(tmp_path, monkeypatch, text, wanted):
+    assert load_settings(written(tmp_path, f"cache_bytes: {text}\n")).cache_bytes == wanted
+    monkeypatch.setenv("AILAB_CACHE_BYTES", text)
+    assert load_settings(EXAMPLE).cache_bytes == wanted
+
+
+@pytest.mark.parametrize("text", ["much", "20 GX", "-1", "GB"])
+def test_a_size_that_is_none_is_refused(monkeypatch, text):
+    monkeypatch.setenv("AILAB_CACHE_BYTES", text)
+    with pytest.raises(SettingsError, match=r"cache_bytes: found .*, wanted bytes such as 20 GB"):
+        load_settings(EXAMPLE)
+
+
+def test_storage_options_are_not_shown():
+    assert "s3cr3t" not in repr(Settings(storage_options={"token": "s3cr3t"}))

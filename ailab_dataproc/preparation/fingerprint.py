@@ -6,6 +6,7 @@ import ast
 import hashlib
 import inspect
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -18,6 +19,7 @@ from ailab_dataproc.errors import InvalidDefinition, StorageFailed
 from ailab_dataproc.preparation.tasks import Layout
 from ailab_dataproc.splitting import Pooled
 
+_parsing = threading.Lock()  # CPython 3.11 raises SystemError where two threads parse at once (gh-106905)
 _DOCUMENTATION = frozenset({"owner", "description", "citation", "license", "homepage", "release_notes"})
 
 
@@ -97,7 +99,9 @@ def _source_of(function: Any) -> str:
 
 
 def _stripped(source: str) -> str:
-    tree = _WithoutDocumentation().visit(ast.parse(source))
+    with _parsing:
+        tree = ast.parse(source)
+    tree = _WithoutDocumentation().visit(tree)
     return ast.unparse(tree)
 
 

@@ -67,7 +67,8 @@ def guarded(job: Job, item: Labelled, step: Callable[[Job, Any], None]) -> str:
         The item's label.
     """
     with _looking:
-        failed = _another_failed(job.stage, int(time.monotonic()))
+        now = time.monotonic()
+        failed = _another_failed(job.stage, now if job.stage.is_local else int(now))
     if not failed:
         try:
             step(job, item)
@@ -78,8 +79,8 @@ def guarded(job: Job, item: Labelled, step: Callable[[Job, Any], None]) -> str:
 
 
 @lru_cache(maxsize=1)
-def _another_failed(stage: Folder, _second: int) -> bool:
-    """Whether an item has failed. Looked up once a second in each process: a bucket takes money for each look."""
+def _another_failed(stage: Folder, _time: float) -> bool:
+    """Whether an item has failed. In a bucket, where each look costs, each process looks once a second."""
     return bool((stage / FAILURES).names())
 
 

@@ -22,6 +22,6 @@ class Options:
     formats: tuple[str, ...] = FORMATS
     layout: Layout = field(default_factory=Layout)
     sources: Mapping[str, Sequence[str]] | None = None  # in place of the definition's
-    storage_options: Mapping[str, Any] | None = None
+    storage_options: Mapping[str, Any] | None = field(default=None, repr=False)
     downloads: str | None = None  # where downloads are kept; None: in the data directory
     progress: bool = False

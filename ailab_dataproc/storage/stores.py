@@ -42,7 +42,7 @@ def filesystem(url: str, options: dict[str, Any] | None) -> Any:
     try:
         with explained(url, "open"):
             return kind(**given)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise StorageFailed(
             f"{url}: storage_options don't fit ({_without_values(str(error), given)}). Mend them in the settings."
         ) from None  # whose message may hold a secret
