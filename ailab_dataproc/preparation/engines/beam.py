@@ -77,10 +77,10 @@ def map_items(runner: str, pipeline: Any, function: Callable[[Any], object], ite
     except AilabError:
         raise
     except Exception as error:
-        told = str(error).strip().split("\n", 1)[0]
+        told = f"{type(error).__name__}: {error}".strip().split("\n", 1)[0].rstrip(": .")
         raise ClusterFailed(
-            f"runner {runner!r}: Beam gave up with {type(error).__name__}: {told}. Whole shards are kept: prepare it "
-            "again to go on; --verbose shows the traceback."
+            f"runner {runner!r}: Beam gave up with {told}. Whole shards are kept: prepare it again to go on; --verbose "
+            "shows the traceback."
         ) from error
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import logging
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,19 +98,31 @@ def check(config: Config, data_dir: Folder) -> None:
     """
     if config.kind in _REFUSED:
         raise InvalidRequest(f"runner {config.name!r}: Beam's {config.kind} is not used, since {_REFUSED[config.kind]}")
-    parsed(config)
+    with quiet():
+        parsed(config)
     if config.kind in _JOB_SERVERS:
         _check_job_server(config, _JOB_SERVERS[config.kind])
     elif config.kind == "PortableRunner" and "job_endpoint" not in config.options:
-        raise InvalidRequest(f"runner {config.name!r}: no job server is named. {_give('job_endpoint', 'host:8099')}")
+        raise InvalidRequest(f"runner {config.name!r}: no job server is named. {_give('job_endpoint=host:8099')}.")
     if config.kind == "DataflowRunner" and data_dir.is_local:
         raise InvalidRequest(
             f"runner {config.name!r}: workers of Dataflow do not see the folder {data_dir.url}. Give a bucket: "
             "data_dir='gs://…'."
         )
-    _check_complete(config)
+    with quiet():
+        _check_complete(config)
     if config.kind == "DataflowRunner":
         _require_google(config)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Beam warns of Google libraries that nobody asked for, and of its own workers; errors still come through."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def shown(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,7 +145,7 @@ def _check_job_server(config: Config, kind: str) -> None:
     if not jar:
         raise InvalidRequest(
             f"runner {config.name!r}: found neither job_endpoint nor {option}, and Beam would download the job server "
-            f"from Maven. {_give('job_endpoint', 'host:8099')} Or: {_give(option, f'beam-runners-{kind}….jar')}"
+            f"from Maven. {_give('job_endpoint=host:8099')}, or {option}=/path/of/the.jar."
         )
     if "://" not in jar and not Path(jar).is_file():
         raise InvalidRequest(f"runner {config.name!r}: {option}={jar!r} does not exist. Give the path of the jar.")
@@ -140,7 +153,7 @@ def _check_job_server(config: Config, kind: str) -> None:
     if not config.options.get(f"{kind}_submit_uber_jar") and shutil.which(java) is None:
         raise MissingLibrary(
             f"runner {config.name!r}: there is no {java!r} to start the job server with. Install Java, or "
-            f"{_give('job_endpoint', 'host:8099').lower()}"
+            "name one that runs: --beam-option job_endpoint=host:8099."
         )
 
 
@@ -165,7 +178,7 @@ def _check_complete(config: Config) -> None:
     problems = problems or validator.validate()
     if problems:
         raise InvalidRequest(
-            f"runner {config.name!r}: {' '.join(problems)} {_give('NAME', 'VALUE')}, or write them into the file."
+            f"runner {config.name!r}: {' '.join(problems)} {_give('NAME=VALUE')}, or write it into the file."
         )
 
 
@@ -179,5 +192,5 @@ def _require_google(config: Config) -> None:
         ) from error
 
 
-def _give(option: str, value: str) -> str:
-    return f"Give it as --beam-option {option}={value}"
+def _give(option: str) -> str:
+    return f"Give it with --beam-option {option}"

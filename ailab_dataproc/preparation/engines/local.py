@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import os
 import sys
 import tempfile
@@ -16,6 +15,7 @@ import pyarrow as pa
 
 from ailab_dataproc.errors import require
 from ailab_dataproc.preparation.engines.beam import map_items
+from ailab_dataproc.preparation.engines.beam_options import quiet
 from ailab_dataproc.storage import Folder
 
 # Beam's name for the way its FnApiRunner works.
@@ -40,7 +40,7 @@ class LocalEngine:
         return {"runner": self.runner, "workers": self.workers}
 
     def _run(self, stage: Folder, function: Callable[[Any], object], items: Sequence[Any]) -> None:
-        with _quiet():
+        with quiet():
             import apache_beam as beam
             from apache_beam.options.pipeline_options import PipelineOptions
             from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
@@ -48,18 +48,8 @@ class LocalEngine:
         # Named outright: Beam's default runner first tries to download a Go binary.
         flags = [f"--direct_running_mode={MODES[self.runner]}", f"--direct_num_workers={self.workers}"]
         pipeline = beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions(flags))
-        with _quiet(), _kept_memory(), _workers_log(stage, self.runner):
+        with quiet(), _kept_memory(), _workers_log(stage, self.runner):
             map_items(self.runner, pipeline, function, items)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Beam warns of Google libraries that nobody asked for, and of its own workers; errors still come through."""
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 @contextmanager
