@@ -73,11 +73,16 @@ def find(name: str, settings: Settings) -> Dataset:
     Raises:
         UnknownName: there is none, with the nearest names.
     """
+    return definition(name, settings).load()
+
+
+def definition(name: str, settings: Settings) -> Definition:
+    """Where a dataset is defined; raises `UnknownName` as `find` does."""
     check_name(name)
     known = definitions(settings)
     if name not in known:
         raise unknown("dataset", name, known)
-    return known[name].load()
+    return known[name]
 
 
 def _roots(settings: Settings) -> list[tuple[str, Path]]:

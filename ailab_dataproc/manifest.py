@@ -21,6 +21,7 @@ MANIFEST = "manifest.json"
 INDEX = "index.parquet"
 SOURCES = "sources.parquet"
 STATISTICS = "statistics.json"
+DEFINITION = "definition.py"  # the text of the definition's module
 _FORMAT_VERSION = 1
 _SHARD = r"^[a-z]+/[A-Za-z0-9_-][A-Za-z0-9_.-]*$"  # a shard's path in the version's folder
 _NAME_PART = re.compile(r"[a-z0-9][a-z0-9_]*")

@@ -48,14 +48,15 @@ def prepare(  # noqa: PLR0913 - all but the first have a name and a default
     settings = load_settings()
     if isinstance(dataset, str):
         name, version = parse_reference(dataset)
-        found = catalog.find(name, settings)
+        defined = catalog.definition(name, settings)
+        found, file = defined.load(), str(defined.path)
         if version and version != found.version:
             raise unknown("version", version, [found.version], where=name, hint="Its definition makes no other.")
     else:
-        found = dataset
+        found, file = dataset, None
     given = {k: (v,) if isinstance(v, str) else tuple(v) for k, v in (sources or {}).items()}
     options: dict[str, Any] = {"runner": runner, "workers": workers, "formats": tuple(formats), "progress": progress}
-    options |= {"cluster": cluster, "beam_options": beam_options}
+    options |= {"cluster": cluster, "beam_options": beam_options, "definition": file}
     return prepare_dataset(
         found,
         storage.folder(data_dir or settings.data_dir, settings.storage_options),

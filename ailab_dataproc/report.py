@@ -25,6 +25,7 @@ class Report:
     seconds: float = 0.0
     peak_memory: int = 0  # bytes, of this process
     runner: str = ""
+    steps: list[dict[str, Any]] = field(default_factory=list)  # each with name, seconds, items, rows, bytes
     versions: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import pickle
 import threading
 import time
@@ -22,6 +23,7 @@ from ailab_dataproc.splitting import Pooled
 from ailab_dataproc.storage import Folder
 
 FAILURES = "failures"
+_log = logging.getLogger("ailab_dataproc")
 _looking = threading.Lock()
 
 
@@ -96,6 +98,7 @@ def raise_failure(job: Job) -> None:
     if labels:
         failure = json.loads(job.stage.read(f"{FAILURES}/{labels[0]}"))
         error = pickle.loads(bytes.fromhex(failure["pickle"]))  # noqa: S301 - written by our own task
+        _log.info("%s of %s failed:\n%s", labels[0].removesuffix(".json"), job.dataset, failure["traceback"])
         error.__notes__ = [failure["traceback"]]
         raise error
 

@@ -24,4 +24,5 @@ class Options:
     sources: Mapping[str, Sequence[str]] | None = None  # in place of the definition's
     storage_options: Mapping[str, Any] | None = field(default=None, repr=False)
     downloads: str | None = None  # where downloads are kept; None: in the data directory
+    definition: str | None = None  # the file, where the catalog knows it
     progress: bool = False

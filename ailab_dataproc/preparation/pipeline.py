@@ -17,6 +17,7 @@ from ailab_dataproc.preparation.downloads import Cache, cache_folder
 from ailab_dataproc.preparation.fingerprint import fingerprint, fingerprint_parts, identify
 from ailab_dataproc.preparation.job import Job
 from ailab_dataproc.preparation.options import FORMATS, Options
+from ailab_dataproc.preparation.provenance import definition_file
 from ailab_dataproc.preparation.publishing import Made, publish
 from ailab_dataproc.preparation.ranges import divide_all
 from ailab_dataproc.preparation.steps import Steps, make_shards
@@ -60,7 +61,8 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
                 steps = Steps(job, run, progress=options.progress)
                 receipts = make_shards(steps, tasks, tuple(dataset.splits))
             lock.check(final.url)
-            made = Made(dataset, job, parts, options, engine.workers, started, steps.seconds)
+            file = definition_file(dataset, options.definition)
+            made = Made(dataset, job, parts, options, engine.describe(), steps.done, started, file)
             report = publish(made, receipts, sources, final)
             if report:
                 return report

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ailab_dataproc.dataset import Dataset, Source, describe_columns
-from ailab_dataproc.manifest import INDEX, MANIFEST, SOURCES, STATISTICS, Manifest
+from ailab_dataproc.manifest import DEFINITION, INDEX, MANIFEST, SOURCES, STATISTICS, Manifest
 from ailab_dataproc.preparation.fingerprint import fingerprint
 from ailab_dataproc.preparation.job import Job
 from ailab_dataproc.preparation.options import Options
+from ailab_dataproc.preparation.provenance import Step, provenance
 from ailab_dataproc.preparation.shards import index_schema, stored_columns
 from ailab_dataproc.preparation.summary import statistics_file
 from ailab_dataproc.report import Report, peak_memory, versions
@@ -38,9 +38,10 @@ class Made:
     job: Job
     parts: Mapping[str, str]
     options: Options
-    workers: int
+    engine: Mapping[str, Any]  # as it describes itself
+    steps: Sequence[Step]
     started: float  # seconds of the performance counter
-    seconds: Mapping[str, float]  # by step
+    definition: Path | None  # the file
 
 
 def publish(
@@ -62,6 +63,9 @@ def publish(
     manifest = _manifest(made, splits, report, (index_checksum, statistics_checksum))
     stage.write(MANIFEST, manifest.model_dump_json(indent=2).encode())
     files |= {name: name for name in (INDEX, SOURCES, STATISTICS, *metadata, MANIFEST)}
+    if made.definition:
+        stage.write(DEFINITION, made.definition.read_bytes())
+        files[DEFINITION] = DEFINITION
     return report if stage.become(final, files, MANIFEST) else None
 
 
@@ -170,7 +174,8 @@ def _report(made: Made, index: pa.Table, splits: Mapping[str, Sequence[int]], fi
         bytes=sizes,
         seconds=time.perf_counter() - made.started,
         peak_memory=peak_memory(),
-        runner=f"{made.options.runner}, {made.workers} workers",
+        runner=f"{made.engine['runner']}, {made.engine['workers'] or 'its cluster chooses how many'} workers",
+        steps=[asdict(one) for one in made.steps],
         versions=versions(_RECORDED),
     )
 
@@ -195,25 +200,5 @@ def _manifest(made: Made, splits: dict[str, list[int]], report: Report, checksum
         license=dataset.license,
         homepage=dataset.homepage,
         release_notes=dict(dataset.release_notes),
-        provenance={
-            "versions": report.versions,
-            "runner": report.runner,
-            "seconds": {"all": round(report.seconds, 3)} | {k: round(v, 3) for k, v in made.seconds.items()},
-            "peak_memory": report.peak_memory,
-            "git_commit": _git_commit(dataset),
-        },
+        provenance=provenance(report, made.engine, made.definition),
     )
-
-
-def _git_commit(dataset: Dataset) -> str | None:
-    """The commit of the checkout that holds the definition; None outside of one."""
-    function = dataset.read or dataset.sources
-    file = inspect.getsourcefile(function) if function else None
-    if not file or not Path(file).exists():
-        return None
-    command = ["git", "-C", str(Path(file).resolve().parent), "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except OSError:  # no git on this machine
-        return None
-    return done.stdout.strip() or None

@@ -12,8 +12,11 @@ from ailab_dataproc.errors import InvalidRequest, unknown
 from ailab_dataproc.preparation.engines.beam import BeamEngine
 from ailab_dataproc.preparation.engines.dask import DaskEngine
 from ailab_dataproc.preparation.engines.local import MODES, LocalEngine
+from ailab_dataproc.preparation.engines.processes import ProcessEngine
 from ailab_dataproc.preparation.options import Options
 from ailab_dataproc.storage import Folder
+
+LOCAL = (*MODES, "processes")  # on this machine
 
 # Run a function once for each item (which has a `label` of its own), anywhere, and wait. What it returns is dropped:
 # results are files, and a function that is run twice leaves the same ones.
@@ -48,12 +51,13 @@ def choose(options: Options, data_dir: Folder) -> Engine:
         raise InvalidRequest(f"cluster={options.cluster!r} is of runner='dask', but runner={runner!r}. Leave one out.")
     if runner == "dask":
         return DaskEngine.of(options.cluster or "local", workers)
-    if runner not in MODES:
+    if runner not in LOCAL:
         if not configuration.is_path(runner) and configuration.find("beam", runner) is None:
-            raise unknown("runner", runner, [*MODES, "dask", *configuration.names("beam")])
+            raise unknown("runner", runner, [*LOCAL, "dask", *configuration.names("beam")])
         return BeamEngine.of(runner, options.beam_options or {}, workers, data_dir)
     if options.beam_options:
         raise InvalidRequest(f"beam_options are of Beam's other runners, such as 'flink', but runner={runner!r}.")
     if runner == "inline" and workers not in (None, 1):
         raise InvalidRequest(f"runner='inline' works in one thread, but workers={workers}. Use runner='threads'.")
-    return LocalEngine(runner, 1 if runner == "inline" else workers or len(os.sched_getaffinity(0)))
+    count = 1 if runner == "inline" else workers or len(os.sched_getaffinity(0))
+    return ProcessEngine(count) if runner == "processes" else LocalEngine(runner, count)

@@ -15,6 +15,7 @@ from ailab_dataproc.preparation.exchange import SPILLS, make_buckets, merge_buck
 from ailab_dataproc.preparation.job import Job, Labelled, forget_failures, guarded, raise_failure
 from ailab_dataproc.preparation.keys import KEYS, compare_bucket, make_key_buckets, raise_duplicates
 from ailab_dataproc.preparation.progress import watched
+from ailab_dataproc.preparation.provenance import Step, step_done
 from ailab_dataproc.preparation.runners import Run
 from ailab_dataproc.preparation.runs import collect
 from ailab_dataproc.preparation.tasks import Task
@@ -26,16 +27,16 @@ class Steps:
 
     def __init__(self, job: Job, run: Run, *, progress: bool) -> None:
         self.job = job
-        self.seconds: dict[str, float] = {}
+        self.done: list[Step] = []
         self._run = run
         self._progress = progress
 
-    def run(self, name: str, step: Callable[[Job, Any], None], items: Sequence[Labelled]) -> None:
-        """Do a step for each item; the first failure is raised."""
+    def run(self, step: Callable[[Job, Any], None], items: Sequence[Labelled]) -> float:
+        """Do a step for each item; the first failure is raised. Returns the seconds that it took."""
         started = time.perf_counter()
         self._run(functools.partial(guarded, self.job, step=step), items)
         raise_failure(self.job)
-        self.seconds[name] = time.perf_counter() - started
+        return time.perf_counter() - started
 
     def run_missing(
         self, name: str, step: Callable[[Job, Any], None], items: Sequence[Labelled], receipts: Sequence[str]
@@ -58,11 +59,12 @@ class Steps:
         every = [name for group in names.values() for name in group]
         found = read_receipts(self.job, every)
         missing = [item for item in items if not found.keys() >= set(names[item.label])]
+        seconds = 0.0
         if missing:
             counted = self.job.stage / receipts[0].split("/")[0]
             with watched(counted, len(items), self.job.dataset, shown=self._progress):
                 # Beam gives the items to its workers in turns, once and for all.
-                self.run(name, step, sorted(missing, key=lambda item: -item.weight))
+                seconds = self.run(step, sorted(missing, key=lambda item: -item.weight))
             found = read_receipts(self.job, every)
         lost = [label for label, group in names.items() if not found.keys() >= set(group)]
         if lost:
@@ -70,7 +72,9 @@ class Steps:
                 f"{self.job.stage.url}: the runner ended without {', '.join(lost[:3])}. "
                 "Do its workers see this folder? Prepare it again; what is whole is kept."
             )
-        return [[found[group[number]] for group in names.values()] for number in range(len(receipts))]
+        tables = [[found[group[number]] for group in names.values()] for number in range(len(receipts))]
+        self.done.append(step_done(name, seconds, len(missing), tables[0]))
+        return tables
 
 
 def make_shards(steps: Steps, tasks: Sequence[Task], splits: Sequence[str]) -> list[pa.Table]:
@@ -99,7 +103,9 @@ def make_shards(steps: Steps, tasks: Sequence[Task], splits: Sequence[str]) -> l
 def _compare_keys(steps: Steps, tasks: Sequence[Task], receipts: Sequence[pa.Table]) -> None:
     (steps.job.stage / KEYS / "duplicates").remove()
     runs = collect(steps.job.stage, KEYS, receipts)
-    steps.run("compare keys", compare_bucket, make_key_buckets(runs))
+    buckets = make_key_buckets(runs)
+    seconds = steps.run(compare_bucket, buckets)
+    steps.done.append(step_done("compare keys", seconds, len(buckets), receipts))
     raise_duplicates(steps.job, tasks)
 
 
