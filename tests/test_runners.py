@@ -485,6 +485,32 @@ def test_the_portable_runner_writes_the_same_bytes(reference, tmp_path):
     assert made(tmp_path / "portable", runner="portable") == reference
 
 
+@pytest.fixture
+def beam_cluster(tmp_path):
+    """The addresses of a job server and of a pool of workers, each a process: Beam's own, that need no Java."""
+    server, pool = free_port(), free_port()
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # the pool starts `python`
+    both = [
+        started(tmp_path, "apache_beam.runners.portability.local_job_service_main", "--port", str(server)),
+        started(tmp_path, "apache_beam.runners.worker.worker_pool_main", "--service_port", str(pool), PATH=path),
+    ]
+    try:
+        for port in (server, pool):
+            until(lambda port=port: socket.socket().connect_ex(("127.0.0.1", port)) == 0)
+        yield f"127.0.0.1:{server}", f"127.0.0.1:{pool}"
+    finally:
+        for process in both:
+            ended(process)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runner", ["flink", "spark"])
+def test_workers_that_get_their_work_from_a_job_server_write_the_same_bytes(reference, beam_cluster, tmp_path, runner):
+    server, pool = beam_cluster
+    options = {"job_endpoint": server, "environment_type": "EXTERNAL", "environment_config": pool}
+    assert made(tmp_path / "beam", runner=runner, beam_options=options) == reference
+
+
 def test_a_worker_of_beam_that_differs_does_no_work():
     with pytest.raises(ClusterFailed, match=r"has pyarrow .*, wanted 1\.0\.0 as here"):
         versions.run_checked(versions.here() | {"pyarrow": "1.0.0"}, print, "nothing")
