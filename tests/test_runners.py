@@ -137,12 +137,15 @@ def dask_worker(folder, address, *options, **environment):
 
 
 @contextmanager
-def dask_cluster(folder, workers, *options):
-    """A scheduler and workers, each a process, over TCP; yields address, scheduler and workers."""
+def dask_cluster(folder, workers, *options, **environment):
+    """A scheduler and workers, each a process, over TCP; yields address, scheduler and workers.
+
+    The environment is the scheduler's.
+    """
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
     command = ("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
-    scheduler = started(folder, *command)
+    scheduler = started(folder, *command, **environment)
     try:
         with ExitStack() as stack:
             found = [stack.enter_context(dask_worker(folder, address, *options)) for _ in range(workers)]
@@ -313,6 +316,17 @@ def test_a_worker_with_other_versions_is_named(define_told, tmp_path, lines, tol
     ):
         made(tmp_path / "data", runner="dask", cluster=address)
     assert not (tmp_path / "data").exists()
+
+
+def test_a_scheduler_without_the_package_is_told(define_told, tmp_path):
+    define_told()
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['ailab_dataproc'] = None")
+    told = "the Dask scheduler has no ailab_dataproc, wanted"
+    with (
+        dask_cluster(tmp_path, 1, PYTHONPATH=str(tmp_path)) as (address, _, _),
+        pytest.raises(ClusterFailed, match=told),
+    ):
+        made(tmp_path / "data", runner="dask", cluster=address)
 
 
 def test_a_cluster_that_has_no_worker_is_told(tmp_path):

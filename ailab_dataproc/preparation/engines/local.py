@@ -69,7 +69,7 @@ def _kept_memory() -> Iterator[None]:
 @contextmanager
 def _workers_log(stage: Folder, runner: str) -> Iterator[None]:
     """Beam's worker processes narrate on the standard error that they inherit: send it to a file in the stage."""
-    if runner != "processes":
+    if runner != "processes" or not stage.is_local:
         yield
         return
     sys.stderr.flush()
