@@ -379,7 +379,8 @@ def test_a_cluster_of_the_user_goes_before_that_of_the_package():
         ("address: tls://a:1\nsecurity: {certificate: x}", "Did you mean 'cert'"),
         ("cluster: 'distributed:LocalClusters'", "distributed has no 'LocalClusters'"),
         ("cluster: 'dask_nowhere:Cluster'", "can't be imported"),
-        ("cluster: 'distributed:LocalCluster'\noptions: {n_worker: 1}", "refuses its options"),
+        ("cluster: 'distributed:LocalCluster'\noptions: {n_worker: 1}", "argument 'n_worker'"),
+        ("cluster: 'distributed:Security'\noptions: {n_worker: 1}", "distributed:Security refuses its options"),
         ("address: 8786", "address is 8786, which has the wrong type"),
     ],
 )
