@@ -104,8 +104,9 @@ def _security(cluster: Cluster) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _started(cluster: Cluster) -> Iterator[Any]:
+    kind = _class(cluster)
     try:
-        started = _class(cluster)(**cluster.options)
+        started = kind(**cluster.options)
     except TypeError as error:
         raise InvalidRequest(f"cluster {cluster.name!r}: {cluster.kind} refuses its options ({error}).") from error
     except (OSError, RuntimeError, ValueError) as error:
@@ -127,4 +128,6 @@ def _class(cluster: Cluster) -> Any:
 
 
 def _first_line(error: BaseException) -> str:
+    while error.__cause__:  # Dask wraps what went wrong in a worker's process
+        error = error.__cause__
     return str(error).strip().split("\n", 1)[0] or type(error).__name__

@@ -137,12 +137,15 @@ def dask_worker(folder, address, *options, **environment):
 
 
 @contextmanager
-def dask_cluster(folder, workers, *options):
-    """A scheduler and workers, each a process, over TCP; yields address, scheduler and workers."""
+def dask_cluster(folder, workers, *options, **environment):
+    """A scheduler and workers, each a process, over TCP; yields address, scheduler and workers.
+
+    The environment is the scheduler's.
+    """
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
     command = ("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
-    scheduler = started(folder, *command)
+    scheduler = started(folder, *command, **environment)
     try:
         with ExitStack() as stack:
             found = [stack.enter_context(dask_worker(folder, address, *options)) for _ in range(workers)]
@@ -315,6 +318,17 @@ def test_a_worker_with_other_versions_is_named(define_told, tmp_path, lines, tol
     assert not (tmp_path / "data").exists()
 
 
+def test_a_scheduler_without_the_package_is_told(define_told, tmp_path):
+    define_told()
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['ailab_dataproc'] = None")
+    told = "the Dask scheduler has no ailab_dataproc, wanted"
+    with (
+        dask_cluster(tmp_path, 1, PYTHONPATH=str(tmp_path)) as (address, _, _),
+        pytest.raises(ClusterFailed, match=told),
+    ):
+        made(tmp_path / "data", runner="dask", cluster=address)
+
+
 def test_a_cluster_that_has_no_worker_is_told(tmp_path):
     with (
         dask_cluster(tmp_path, 0) as (address, _, _),
@@ -365,7 +379,8 @@ def test_a_cluster_of_the_user_goes_before_that_of_the_package():
         ("address: tls://a:1\nsecurity: {certificate: x}", "Did you mean 'cert'"),
         ("cluster: 'distributed:LocalClusters'", "distributed has no 'LocalClusters'"),
         ("cluster: 'dask_nowhere:Cluster'", "can't be imported"),
-        ("cluster: 'distributed:LocalCluster'\noptions: {n_worker: 1}", "refuses its options"),
+        ("cluster: 'distributed:LocalCluster'\noptions: {n_worker: 1}", "argument 'n_worker'"),
+        ("cluster: 'distributed:Security'\noptions: {n_worker: 1}", "distributed:Security refuses its options"),
         ("address: 8786", "address is 8786, which has the wrong type"),
     ],
 )
@@ -483,6 +498,32 @@ def test_what_is_recorded_of_a_runner_holds_no_secret_and_no_path(tmp_path):
 @pytest.mark.slow
 def test_the_portable_runner_writes_the_same_bytes(reference, tmp_path):
     assert made(tmp_path / "portable", runner="portable") == reference
+
+
+@pytest.fixture
+def beam_cluster(tmp_path):
+    """The addresses of a job server and of a pool of workers, each a process: Beam's own, that need no Java."""
+    server, pool = free_port(), free_port()
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # the pool starts `python`
+    both = [
+        started(tmp_path, "apache_beam.runners.portability.local_job_service_main", "--port", str(server)),
+        started(tmp_path, "apache_beam.runners.worker.worker_pool_main", "--service_port", str(pool), PATH=path),
+    ]
+    try:
+        for port in (server, pool):
+            until(lambda port=port: socket.socket().connect_ex(("127.0.0.1", port)) == 0)
+        yield f"127.0.0.1:{server}", f"127.0.0.1:{pool}"
+    finally:
+        for process in both:
+            ended(process)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runner", ["flink", "spark"])
+def test_workers_that_get_their_work_from_a_job_server_write_the_same_bytes(reference, beam_cluster, tmp_path, runner):
+    server, pool = beam_cluster
+    options = {"job_endpoint": server, "environment_type": "EXTERNAL", "environment_config": pool}
+    assert made(tmp_path / "beam", runner=runner, beam_options=options) == reference
 
 
 def test_a_worker_of_beam_that_differs_does_no_work():

@@ -130,7 +130,8 @@ def _checked(future: Any, item: Any) -> KilledWorker | None:
         return error
     if isinstance(error, AilabError):
         raise error
-    raise ClusterFailed(f"{_told(item)}: failed on the Dask cluster with {type(error).__name__}: {error}.") from error
+    told = " ".join(f"{type(error).__name__}: {error}".split())
+    raise ClusterFailed(f"{_told(item)}: failed on the Dask cluster ({told}).") from error
 
 
 def _lost(what: str, running: dict[str, tuple[Any, Any]]) -> str:
