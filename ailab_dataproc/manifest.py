@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ailab_dataproc import schema as contract
 from ailab_dataproc.dataset import check_name, check_version
 from ailab_dataproc.errors import DamagedData, NotPrepared, unknown
-from ailab_dataproc.storage import Folder, checksum_of
+from ailab_dataproc.storage import Folder, checksum_of, explained
 
 MANIFEST = "manifest.json"
 INDEX = "index.parquet"
@@ -104,8 +104,9 @@ class Prepared:
             DamagedData: it is missing, or not what the manifest was written with.
         """
         where = self.folder.path(INDEX)
-        try:  # from a bucket every byte comes anyway, so it comes once
-            source = pa.OSFile(where) if self.folder.is_local else pa.BufferReader(self.folder.read(INDEX))
+        try:
+            with explained(where, "read"):  # from a bucket every byte comes anyway, so it comes once
+                source = pa.OSFile(where) if self.folder.is_local else pa.BufferReader(self.folder.read(INDEX))
         except FileNotFoundError as error:
             raise DamagedData(
                 f"{where}: the index is missing. Prepare the version again in an empty folder."

@@ -32,8 +32,8 @@ from ailab_dataproc import storage
 from ailab_dataproc.dataset import column, describe_columns
 from ailab_dataproc.manifest import INDEX, MANIFEST, Manifest
 from ailab_dataproc.preparation.publishing import write_table
+from ailab_dataproc.preparation.shards import ENDINGS, index_schema
 from ailab_dataproc.preparation.statistics import bounded
-from ailab_dataproc.preparation.write import ENDINGS, index_schema
 from ailab_dataproc.report import peak_memory
 
 NAME = "bench/many_shards"

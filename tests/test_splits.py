@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ailab_dataproc.errors import InvalidRequest, UnknownName
@@ -51,6 +51,7 @@ def theirs(spec, rows):
 @example(spec="train[:-1]", train=1, test=1)
 @example(spec="train[0:50%]", train=10, test=1)
 @example(spec="all", train=10, test=1)
+@settings(deadline=None)  # the first call imports TFDS
 def test_a_spec_names_the_rows_that_tfds_would_read(spec, train, test):
     rows = {"train": train, "test": test}
     found = ours(spec, rows)
@@ -60,6 +61,7 @@ def test_a_spec_names_the_rows_that_tfds_would_read(spec, train, test):
 
 
 @given(start=bounds, stop=bounds, count=st.integers(1, 300))
+@settings(deadline=None)
 def test_one_part_is_refused_only_where_tfds_refuses_or_units_are_mixed(start, stop, count):
     spec = f"train[{start}:{stop}]"
     if ours(spec, {"train": count}) is None:
