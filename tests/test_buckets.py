@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -341,6 +342,33 @@ def test_killed_while_it_publishes_it_finishes_with_the_same_bytes(gcs, bucket, 
     if manifests:
         assert CliRunner().invoke(cli, ["clean", "--older-than", "0"]).exit_code == 0
     finished(gcs, tmp_path)
+
+
+AT_RENAME = """
+import os, signal
+replace, seen = os.replace, []
+def deadly(old, new):
+    if ".tmp-" not in old:
+        seen.append(old)
+    if len(seen) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(old, new)
+os.replace = deadly
+"""
+
+
+def test_killed_while_it_renames_on_a_disk_it_finishes_with_the_same_bytes(parts, tmp_path, monkeypatch):
+    monkeypatch.setenv("AILAB_DATA_DIR", str(tmp_path / "data"))
+    killed = subprocess.run([sys.executable, "-c", AT_RENAME + PREPARE], check=False, stderr=subprocess.DEVNULL)
+    assert killed.returncode == -signal.SIGKILL
+    assert not list((tmp_path / "data").rglob("manifest.json.*"))
+    assert os.listdir(tmp_path / "data/test/parts/") != ["1.0.0"]
+    assert list_names(storage.folder(tmp_path / "data")) == []
+    assert not prepare("test/parts", runner="threads").reused
+    prepare("test/parts", data_dir=str(tmp_path / "other"), runner="inline")
+    first, second = (digests(on_disk(tmp_path / place / "test/parts/1.0.0")) for place in ("data", "other"))
+    assert first == second
+    assert os.listdir(tmp_path / "data/test/parts") == ["1.0.0"]
 
 
 # --- the command line
