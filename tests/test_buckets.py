@@ -21,6 +21,7 @@ from click.testing import CliRunner
 from conftest import clicks
 
 from ailab_dataproc import storage
+from ailab_dataproc.cache import Cache
 from ailab_dataproc.cli import cli
 from ailab_dataproc.dataset import Dataset, Source, column
 from ailab_dataproc.errors import DamagedData, VersionConflict
@@ -230,6 +231,20 @@ def test_thousands_of_objects_are_listed_in_pages(gcs, bucket):
     assert dict(requests) == {"read": 201}
 
 
+def test_a_large_object_keeps_its_bytes_on_its_way(gcs, bucket, tmp_path):
+    folder = storage.folder(bucket, gcs.options)
+    block = os.urandom(1_000_003)
+    with folder.create("large") as file:
+        hashing = storage.HashingFile(file)
+        for _ in range(40):
+            hashing.write(block)
+    assert folder.sizes() == {"large": hashing.count}
+    assert storage.checksum(folder, "large") == hashing.checksum
+    assert storage.checksum(folder, "large", hashing.count) == hashing.checksum
+    cached = Cache(tmp_path / "cache", 10**9).open(folder, "large", hashing.count, hashing.checksum)
+    assert cached.read() == block * 40
+
+
 def test_what_another_process_writes_is_seen_at_once(gcs, bucket):
     mine, other = (storage.folder(bucket, {**gcs.options, "project": name}) for name in ("mine", "other"))
     assert (mine.names(), mine.sizes()) == ([], {})
@@ -402,9 +417,10 @@ def test_damage_in_a_bucket_is_found(gcs, bucket, define, small, monkeypatch):
     assert [fault.path for fault in verify_version(prepared)] == [first, second, third]
     with pytest.raises(DamagedData, match="other bytes than were written"):
         load("test/clicks", split="train[:1]", backend="arrow")
-    monkeypatch.setenv("AILAB_CACHE_BYTES", "0")
-    with pytest.raises(DamagedData, match="missing"):
-        load("test/clicks", backend="arrow", split="train[-1:]")
+    for size in ("1 GB", "0"):
+        monkeypatch.setenv("AILAB_CACHE_BYTES", size)
+        with pytest.raises(DamagedData, match="missing"):
+            load("test/clicks", backend="arrow", split="train[-1:]")
 
 
 def test_no_secret_leaves_the_settings(gcs, bucket, define, small, tmp_path, caplog):

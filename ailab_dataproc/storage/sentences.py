@@ -19,7 +19,7 @@ _LONGEST = 300  # characters of what a store said
 def explained(url: str, verb: str) -> Iterator[None]:
     """Turn errors of the operating system and of stores into `StorageFailed`.
 
-    What callers explain better stays what it is: a missing file that is read, a file that is there already.
+    A missing file that is read stays what it is: callers say what is missing, and what to do about it.
 
     Args:
         url: what was touched.
@@ -27,7 +27,7 @@ def explained(url: str, verb: str) -> Iterator[None]:
     """
     try:
         yield
-    except (AilabError, FileExistsError):
+    except AilabError:
         raise
     except FileNotFoundError as error:
         if verb == "read":
