@@ -20,6 +20,7 @@ from ailab_dataproc.storage import Folder
 
 _BLOCK = 8 << 20  # bytes of a request
 _ABANDONED = 3600.0  # seconds after which a temporary file is nobody's
+_POLL = 0.005  # seconds between two tries to get a lock, which is held for a moment
 _log = logging.getLogger("ailab_dataproc")
 
 
@@ -67,7 +68,7 @@ class Cache:
             if (found := _mapped(path, size)) is not None:
                 return found
             path.parent.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(self.folder / f"{key[:2]}.lock"):
+            with filelock.FileLock(self.folder / f"{key[:2]}.lock", poll_interval=_POLL):
                 found = _mapped(path, size)  # another reader has fetched it meanwhile
                 temporary = None if found else self._room(path, size)
                 return _fetched(folder, name, checksum, temporary, path) if temporary else found
@@ -92,7 +93,7 @@ class Cache:
         """Make room for a shard, the least recently used go; returns a temporary file that takes the room."""
         import filelock
 
-        with filelock.FileLock(self.folder / "room.lock"):
+        with filelock.FileLock(self.folder / "room.lock", poll_interval=_POLL):
             files = sorted(_files(self.folder), key=lambda file: file.used)
             taken = sum(file.size for file in files)
             limit = min(self.limit, (shutil.disk_usage(self.folder).free + taken) // 2)

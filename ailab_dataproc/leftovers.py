@@ -30,7 +30,7 @@ def clean(data_dir: Folder, *, older_than: float = 0.0, dry_run: bool = False) -
     Args:
         data_dir: where to look.
         older_than: seconds that nothing of it may have changed.
-        dry_run: whether only to tell.
+        dry_run: whether only to tell. A lock that nobody holds goes all the same: trying it removes it.
 
     Yields:
         Each thing that is removed, or would be, or is kept since it is young or in use.
@@ -41,7 +41,7 @@ def clean(data_dir: Folder, *, older_than: float = 0.0, dry_run: bool = False) -
             if stage := _STAGE.fullmatch(member):
                 yield _stage(folder, member, stage[1], older_than, dry_run)
             elif member.startswith(LOCK):
-                yield from _lock(folder, member, dry_run)
+                yield from _lock(folder, member)
             elif ".tmp-" in member and isinstance(folder, Disk):
                 yield _temporary(folder, member, older_than, dry_run)
         if isinstance(folder, Disk) and (not folder.names() or (dry_run and not members)):
@@ -81,7 +81,7 @@ def _judged(found: Leftover, modified: float | None, older_than: float) -> Lefto
     return replace(found, kept=f"it changed {age:.0f} s ago") if age < older_than else found
 
 
-def _lock(folder: Folder, member: str, dry_run: bool) -> Iterator[Leftover]:
+def _lock(folder: Folder, member: str) -> Iterator[Leftover]:
     """A lock that nobody holds; letting it go removes it. One that is held is told with its folder."""
     try:
         with locked(folder, member.removeprefix(LOCK), folder.path(member), wait=False):

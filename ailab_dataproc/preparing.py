@@ -31,7 +31,7 @@ def prepare(  # noqa: PLR0913 - all but the first have a name and a default
 
     Args:
         dataset: a name from the catalog (``name:1.2.0`` checks the definition's version), or a definition.
-        data_dir: a folder; by default as the settings say.
+        data_dir: a folder, or a URL such as ``gs://bucket/data``; by default as the settings say.
         sources: by split, paths, URLs or globs in place of the definition's.
         runner: ``"threads"`` (the default; Arrow releases the interpreter's lock), ``"processes"`` (for a `read` in
             plain Python), ``"inline"`` (one thread), ``"dask"``, or the name of a configuration of one of Beam's

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from click.testing import CliRunner
 from conftest import clicks
 
 from ailab_dataproc import storage
+from ailab_dataproc.cache import Cache
 from ailab_dataproc.cli import cli
 from ailab_dataproc.dataset import Dataset, Source, column
 from ailab_dataproc.errors import DamagedData, VersionConflict
@@ -229,6 +231,20 @@ def test_thousands_of_objects_are_listed_in_pages(gcs, bucket):
     assert dict(requests) == {"read": 201}
 
 
+def test_a_large_object_keeps_its_bytes_on_its_way(gcs, bucket, tmp_path):
+    folder = storage.folder(bucket, gcs.options)
+    block = os.urandom(1_000_003)
+    with folder.create("large") as file:
+        hashing = storage.HashingFile(file)
+        for _ in range(40):
+            hashing.write(block)
+    assert folder.sizes() == {"large": hashing.count}
+    assert storage.checksum(folder, "large") == hashing.checksum
+    assert storage.checksum(folder, "large", hashing.count) == hashing.checksum
+    cached = Cache(tmp_path / "cache", 10**9).open(folder, "large", hashing.count, hashing.checksum)
+    assert cached.read() == block * 40
+
+
 def test_what_another_process_writes_is_seen_at_once(gcs, bucket):
     mine, other = (storage.folder(bucket, {**gcs.options, "project": name}) for name in ("mine", "other"))
     assert (mine.names(), mine.sizes()) == ([], {})
@@ -343,6 +359,33 @@ def test_killed_while_it_publishes_it_finishes_with_the_same_bytes(gcs, bucket, 
     finished(gcs, tmp_path)
 
 
+AT_RENAME = """
+import os, signal
+replace, seen = os.replace, []
+def deadly(old, new):
+    if ".tmp-" not in old:
+        seen.append(old)
+    if len(seen) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(old, new)
+os.replace = deadly
+"""
+
+
+def test_killed_while_it_renames_on_a_disk_it_finishes_with_the_same_bytes(parts, tmp_path, monkeypatch):
+    monkeypatch.setenv("AILAB_DATA_DIR", str(tmp_path / "data"))
+    killed = subprocess.run([sys.executable, "-c", AT_RENAME + PREPARE], check=False, stderr=subprocess.DEVNULL)
+    assert killed.returncode == -signal.SIGKILL
+    assert not list((tmp_path / "data").rglob("manifest.json.*"))
+    assert os.listdir(tmp_path / "data/test/parts/") != ["1.0.0"]
+    assert list_names(storage.folder(tmp_path / "data")) == []
+    assert not prepare("test/parts", runner="threads").reused
+    prepare("test/parts", data_dir=str(tmp_path / "other"), runner="inline")
+    first, second = (digests(on_disk(tmp_path / place / "test/parts/1.0.0")) for place in ("data", "other"))
+    assert first == second
+    assert os.listdir(tmp_path / "data/test/parts") == ["1.0.0"]
+
+
 # --- the command line
 
 
@@ -374,9 +417,10 @@ def test_damage_in_a_bucket_is_found(gcs, bucket, define, small, monkeypatch):
     assert [fault.path for fault in verify_version(prepared)] == [first, second, third]
     with pytest.raises(DamagedData, match="other bytes than were written"):
         load("test/clicks", split="train[:1]", backend="arrow")
-    monkeypatch.setenv("AILAB_CACHE_BYTES", "0")
-    with pytest.raises(DamagedData, match="missing"):
-        load("test/clicks", backend="arrow", split="train[-1:]")
+    for size in ("1 GB", "0"):
+        monkeypatch.setenv("AILAB_CACHE_BYTES", size)
+        with pytest.raises(DamagedData, match="missing"):
+            load("test/clicks", backend="arrow", split="train[-1:]")
 
 
 def test_no_secret_leaves_the_settings(gcs, bucket, define, small, tmp_path, caplog):

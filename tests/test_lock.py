@@ -34,7 +34,7 @@ def place(request, tmp_path):
 def quick(monkeypatch):
     """Leases that beat and die within a test."""
     monkeypatch.setattr(locking, "RENEW", 0.1)
-    monkeypatch.setattr(locking, "STALE", 1.5)
+    monkeypatch.setattr(locking, "STALE", 3.0)
     monkeypatch.setattr(locking, "_LOOK", 0.05)
     monkeypatch.setattr(locking, "_SETTLE", 0.2)
 

@@ -19,7 +19,7 @@ _LONGEST = 300  # characters of what a store said
 def explained(url: str, verb: str) -> Iterator[None]:
     """Turn errors of the operating system and of stores into `StorageFailed`.
 
-    What callers explain better stays what it is: a missing file that is read, a file that is there already.
+    A missing file that is read stays what it is: callers say what is missing, and what to do about it.
 
     Args:
         url: what was touched.
@@ -27,7 +27,7 @@ def explained(url: str, verb: str) -> Iterator[None]:
     """
     try:
         yield
-    except (AilabError, FileExistsError):
+    except AilabError:
         raise
     except FileNotFoundError as error:
         if verb == "read":
@@ -44,8 +44,8 @@ def _sentence(url: str, verb: str, error: Exception) -> str | None:
     said, code = _said(error), getattr(error, "code", None)
     if isinstance(error, OSError) and error.errno in _FULL:
         return _full(url, verb)
-    if isinstance(error, PermissionError) or code in (401, 403) or said.startswith("Forbidden"):
-        return _denied(url, verb, said.removeprefix("Forbidden: "), code)
+    if isinstance(error, PermissionError) or code in (401, 403) or str(error).startswith("Forbidden: "):
+        return _denied(url, verb, said, code)
     if "Credentials" in type(error).__name__ or _module(error) == "google":
         return f"no credentials for {url}: {said}. Log in (gcloud auth application-default login), or set a token."
     if isinstance(error, TimeoutError) or _module(error) in ("aiohttp", "requests"):
@@ -82,9 +82,11 @@ def _full(path: str, verb: str) -> str:
 
 
 def _said(error: Exception) -> str:
-    """One line, without the number that Python puts before it."""
+    """One line of what was said, without the request and the numbers that libraries put around it."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    line = " ".join(text.split()).rstrip(".")
+    if text.startswith("Forbidden: "):  # gcsfs: the request's address, then what the store said
+        text = text.partition("\n")[2] or "Forbidden"
+    line = " ".join(text.split()).removesuffix(f", {getattr(error, 'code', '')}").rstrip(".")
     return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"
 
 
