@@ -150,8 +150,8 @@ def content(fetched):
 
 
 def left(cache):
-    """What a cache holds but locks."""
-    return sorted(path.name for path in cache.folder.rglob("*") if path.is_file() and path.suffix != ".lock")
+    """What a cache holds."""
+    return sorted(path.name for path in cache.folder.rglob("*") if path.is_file())
 
 
 def refused(kind, told, download, cache):
