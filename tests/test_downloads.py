@@ -31,6 +31,7 @@ from ailab_dataproc.preparation import downloads, transfer
 from ailab_dataproc.preparation.downloads import Cache, cache_folder, fetch
 from ailab_dataproc.preparation.options import Options
 from ailab_dataproc.preparation.pipeline import prepare_dataset
+from ailab_dataproc.preparation.tasks import Layout
 from ailab_dataproc.preparing import prepare
 
 BIG = bytes(range(256)) * 20_000  # 5 MB
@@ -149,8 +150,8 @@ def content(fetched):
 
 
 def left(cache):
-    """What a cache holds but locks."""
-    return sorted(path.name for path in cache.folder.rglob("*") if path.is_file() and path.suffix != ".lock")
+    """What a cache holds."""
+    return sorted(path.name for path in cache.folder.rglob("*") if path.is_file())
 
 
 def refused(kind, told, download, cache):
@@ -614,6 +615,16 @@ def test_a_web_file_that_breaks_off_while_it_is_hashed_is_told(site, data_dir):
     found = Dataset(name="test/clicks", version="1.0.0", schema=CLICKS, splits={"train": f"{site.url}/a.csv"})
     with pytest.raises(errors.StorageFailed, match=r"/a.csv: can't be read to its end .* make it a Download"):
         prepared(data_dir, found)
+
+
+def test_a_large_web_file_is_read_whole_from_a_server_without_ranges(site, data_dir):
+    pytest.importorskip("aiohttp")
+    lines = [f'{{"user": {i}, "price": 0.5, "word": "w"}}' for i in range(500)]
+    site.files["/a.jsonl"], site.ranges = "\n".join(lines).encode(), False
+    found = Dataset(name="test/clicks", version="1.0.0", schema=CLICKS, splits={"train": f"{site.url}/a.jsonl"})
+    layout = Layout(shard_bytes=2_000, chunk_rows=10)
+    prepare_dataset(found, storage.folder(data_dir), Options(runner="inline", formats=("parquet",), layout=layout))
+    assert load("test/clicks", data_dir=data_dir, backend="arrow")["user"].to_pylist() == list(range(500))
 
 
 def test_a_web_server_is_never_given_what_is_meant_for_a_bucket(site, data_dir):

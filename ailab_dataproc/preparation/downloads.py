@@ -7,8 +7,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,12 @@ from typing import Any
 from ailab_dataproc import urls
 from ailab_dataproc.dataset import Dataset, Source
 from ailab_dataproc.download import SCHEME, Download
-from ailab_dataproc.errors import InvalidData, InvalidRequest, StorageFailed, require, unknown
+from ailab_dataproc.errors import InvalidData, InvalidRequest, StorageFailed, unknown
 from ailab_dataproc.preparation.archives import File, unpack
 from ailab_dataproc.preparation.progress import downloading
 from ailab_dataproc.preparation.transfer import forget, transfer
-from ailab_dataproc.storage import Folder, explained
+from ailab_dataproc.storage import Folder, explained, folder
+from ailab_dataproc.storage.lock import locked
 
 RECEIPT = "receipt.json"  # written last: a folder that has it is complete
 _log = logging.getLogger("ailab_dataproc")
@@ -87,7 +87,7 @@ def fetch(download: Download, cache: Cache) -> Fetched:
         return found
     with explained(str(cache.folder), "write"):
         cache.folder.mkdir(parents=True, exist_ok=True)
-        with _alone(download, cache):
+        with locked(folder(cache.folder), download.key, urls.shown(download.url)):  # the others wait, and find it
             return _cached(download, cache.folder) or _fetched(download, cache)
 
 
@@ -138,24 +138,6 @@ def _cached(download: Download, folder: Path) -> Fetched | None:
 
 def _size(path: Path) -> int | None:
     return path.stat().st_size if path.is_file() else None
-
-
-@contextmanager
-def _alone(download: Download, cache: Cache) -> Iterator[None]:
-    """Let one process at a time fetch a URL; the others wait, and find it."""
-    require("filelock", "beam")
-    import filelock
-
-    lock = filelock.FileLock(cache.folder / f"{download.key}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        _log.info("%s: is being downloaded by another process; waiting for it", urls.shown(download.url))
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _fetched(download: Download, cache: Cache) -> Fetched:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from ailab_dataproc.dataset import Dataset, Source
 from ailab_dataproc.preparation.tasks import Layout
+from ailab_dataproc.urls import is_web
 
 _PARQUET = (".parquet", ".pq")
 _CSV = {".csv": b",", ".tsv": b"\t"}
@@ -28,8 +29,8 @@ def divide_all(
     """Replace each source that is larger than a task should be, and can be cut, by its parts.
 
     What is cut where depends on the source and the layout only, never on the number of workers. Not cut are compressed
-    text, CSV files that aren't on this disk (whether a line end stands in quotes is known only from the start of the
-    file), and sources of a `read` function that doesn't say ``by_line``.
+    text, files of web servers, CSV files that aren't on this disk (whether a line end stands in quotes is known only
+    from the start of the file), and sources of a `read` function that doesn't say ``by_line``.
 
     Args:
         dataset: the definition.
@@ -48,6 +49,8 @@ def divide_all(
 def divide(dataset: Dataset, source: Source, layout: Layout) -> list[Source]:
     """The parts of one source, in order; the source alone where it isn't cut."""
     step = layout.shard_bytes // 2  # text is about as large as what becomes of it as Arrow
+    if is_web(source.url):  # whose server may know no ranges
+        return [source]
     if source.size <= step and not source.url.lower().endswith(_PARQUET):
         return [source]
     bounds = _bounds(dataset, source, step, layout)
