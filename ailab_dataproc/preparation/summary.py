@@ -54,8 +54,8 @@ def merge(schema: pa.Schema, parts: Iterable[bytes]) -> dict[str, Any]:
 
 def _text_bounds(shards: pa.Table, column: str) -> dict[str, str]:
     """Min and max of a text; empty where the index doesn't know them, or there is no value."""
-    told = [row["columns"][column] | {"rows": row["rows"]} for row in shards.select(["columns", "rows"]).to_pylist()]
-    filled = [one for one in told if one["nulls"] < one["rows"]]
+    told = pc.struct_field(shards["columns"], [column]).to_pylist()  # of other columns Python can't hold every time
+    filled = [one for one, rows in zip(told, shards["rows"].to_pylist(), strict=True) if one["nulls"] < rows]
     if not filled or any(one.get("min") is None for one in filled):
         return {}
     return {"min": min(one["min"] for one in filled), "max": max(one["max"] for one in filled)}
