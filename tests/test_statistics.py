@@ -172,7 +172,7 @@ def test_quantiles_of_few_rows_are_exact_and_of_many_are_near():
     assert all(found[part] == np.quantile(values, float(part), method="inverted_cdf") for part in found)
     many = np.random.default_rng(2).normal(size=300_000)
     found = told(pa.array(many), parts=3)["approximate"]
-    assert found["sampled_rows"] == pytest.approx(300_000 / 16, rel=0.01)
+    assert found["sampled_rows"] == pytest.approx(300_000 / 32, rel=0.01)
     for part, value in found["quantiles"].items():
         assert (many < value).mean() == pytest.approx(float(part), abs=0.01)
     assert sum(found["histogram"]["rows"]) == pytest.approx(294_000, rel=0.01)
@@ -215,15 +215,15 @@ def test_the_most_frequent_values_of_a_long_tail_are_found():
 
 
 def test_a_rhythm_in_the_rows_does_no_harm_to_the_sample():
-    found = told(pa.array(np.arange(160_000) % 16))["approximate"]
-    assert found["distinct"] == 16
-    assert {one["rows"] for one in found["frequent"]} <= set(range(8_500, 11_500))
+    found = told(pa.array(np.arange(320_000) % 32))["approximate"]
+    assert found["distinct"] == 32
+    assert {one["rows"] for one in found["frequent"]} <= set(range(8_000, 12_500))
 
 
 def test_sampled_rows_of_many_bytes_do_not_pile_up():
     blobs = pa.record_batch({"x": pa.array([b"x" * 8_000] * 4096)})
     sample = Sample()
-    portions = [portion.nbytes for _ in range(40) for portion in sample.add(blobs)]
+    portions = [portion.nbytes for _ in range(80) for portion in sample.add(blobs)]
     assert len(portions) > 1
     assert max(portions) < 32 << 20
 

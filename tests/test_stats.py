@@ -143,6 +143,17 @@ def test_dictionaries_count_by_their_values(define, data_dir, tmp_path):
     assert found["approximate"]["frequent"] == [{"value": "b", "rows": 2}]
 
 
+def test_times_that_python_cannot_hold_are_no_error(define, data_dir, tmp_path):
+    kind = pa.timestamp("s")
+    table = pa.table({"x": pa.array([-(10**12), 10**12]).cast(kind), "y": ["b", "a"]})
+    pq.write_table(table.cast(pa.schema([("x", pa.timestamp("ms")), ("y", pa.string())])), tmp_path / "d.parquet")
+    schema = pa.schema([column("x", kind), column("y", pa.string())])
+    dataset = define(files={}, schema=schema, splits={"train": str(tmp_path / "d.parquet")})
+    found = read_statistics(prepared_in(data_dir, dataset))["splits"]["train"]["columns"]
+    assert (found["x"]["min"], found["x"]["max"]) == ("-29719-04-05T22:13:20", "33658-09-27T01:46:40")
+    assert (found["y"]["min"], found["y"]["max"]) == ("a", "b")
+
+
 def test_split_and_columns_choose(people, data_dir):
     prepared = prepared_in(data_dir, people)
     found = read_statistics(prepared, split="train", columns=["team", "mail"])

@@ -19,7 +19,7 @@ import pyarrow.types as t
 
 from ailab_dataproc.preparation.moments import is_number, shown, units
 
-ONE_IN = 16  # rows of a large task that are sampled: all rows would take 10 times as long
+ONE_IN = 32  # rows of a large task that are sampled; looking at all would take 20 times as long
 WHOLE = 32_768  # rows of a task up to which all are taken, and that are handled at a time
 _BYTES = 16 << 20  # of sampled rows that wait, for images and long texts
 _DISTINCT = 10  # base-2 logarithm of the values that a theta sketch keeps: 3.1 % standard error, exact up to 1,024
