@@ -24,12 +24,13 @@ from ailab_dataproc import storage
 from ailab_dataproc.cache import Cache
 from ailab_dataproc.cli import cli
 from ailab_dataproc.dataset import Dataset, Source, column
-from ailab_dataproc.errors import DamagedData, VersionConflict
+from ailab_dataproc.errors import DamagedData, InvalidData, VersionConflict
 from ailab_dataproc.loading import load
 from ailab_dataproc.manifest import list_names, open_prepared
 from ailab_dataproc.preparation.pipeline import Options, prepare_dataset
 from ailab_dataproc.preparation.tasks import Layout
 from ailab_dataproc.preparing import prepare
+from ailab_dataproc.splitting import by_hash
 from ailab_dataproc.verify import verify_version
 
 FILES = {f"{letter}.csv": clicks(30, start=i * 100) for i, letter in enumerate("abcd")}
@@ -95,6 +96,22 @@ def test_a_bucket_holds_the_bytes_that_a_disk_would(gcs, bucket, define, small, 
     assert report.location == f"{bucket}/test/clicks/1.0.0"
     assert digests(in_bucket(gcs)) == digests(on_disk(tmp_path / "disk" / VERSION))
     assert all(name.startswith(VERSION) for name in gcs.objects("lab")), "nothing else is left"
+
+
+@pytest.mark.parametrize("order", ["source", "shuffled"])
+def test_an_arrangement_comes_out_in_a_bucket_as_on_a_disk(gcs, bucket, define, small, tmp_path, order):
+    splits = by_hash("user", {"train": 0.75, "test": 0.25}, sources=str(tmp_path / "sources" / "*.csv"))
+    dataset = define(FILES, splits=splits, key="user", order=order)
+    small(dataset, str(tmp_path / "disk"))
+    small(dataset, bucket, runner="threads", workers=2)
+    assert digests(in_bucket(gcs)) == digests(on_disk(tmp_path / "disk" / VERSION))
+    assert all(name.startswith(VERSION) for name in gcs.objects("lab")), "nothing else is left"
+
+
+def test_a_key_that_is_there_twice_in_a_bucket_leaves_nothing_there(gcs, bucket, define, small):
+    with pytest.raises(InvalidData, match=r"the key user=5 is in row 6 of a\.csv and in row 1 of e\.csv"):
+        small(define(FILES | {"e.csv": clicks(1, start=5)}, key="user", order="shuffled"), bucket)
+    assert not gcs.objects("lab")
 
 
 def test_preparing_in_a_bucket_again_writes_nothing(gcs, bucket, define, small):

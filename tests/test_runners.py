@@ -64,6 +64,17 @@ dataset = Dataset(name="test/told", version="1.0.0", schema=schema, splits={"tra
 '''
 
 
+ARRANGED = """
+import pyarrow as pa
+from ailab_dataproc import Dataset, by_hash, column
+
+schema = pa.schema([column("user", pa.int64(), "who"), column("price", pa.float64(), "bid"),
+                    column("word", pa.string(), "what", nullable=True)])
+splits = by_hash("user", {"train": 0.75, "test": 0.25}, sources=FOLDER + "/sources/*.csv")
+dataset = Dataset(name="test/told", version="1.0.0", schema=schema, splits=splits, key="user", order="shuffled")
+"""
+
+
 @pytest.fixture
 def define_told(tmp_path, monkeypatch):
     """Write a definition that no worker can import, and eight sources, each of them a task."""
@@ -178,6 +189,17 @@ def receipts(data_dir):
 def test_two_dask_workers_write_the_same_bytes(reference, cluster, tmp_path):
     assert made(tmp_path / "dask", runner="dask", cluster=cluster) == reference
     assert any(name.startswith("tfrecord/") for name in reference)
+
+
+def test_dask_workers_shuffle_share_out_and_compare_keys_as_one_thread_does(cluster, tmp_path, monkeypatch):
+    place = tmp_path / "definitions" / "test" / "told.py"
+    place.parent.mkdir(parents=True)
+    place.write_text(ARRANGED.replace("FOLDER", repr(str(tmp_path))))
+    (tmp_path / "sources").mkdir()
+    for number, letter in enumerate("abcdefgh"):
+        (tmp_path / "sources" / f"{letter}.csv").write_text(clicks(50, start=number * 1000))
+    monkeypatch.setenv("AILAB_DATASETS", str(tmp_path / "definitions"))
+    assert made(tmp_path / "dask", runner="dask", cluster=cluster) == made(tmp_path / "inline", runner="inline")
 
 
 def test_one_dask_worker_writes_the_same_bytes(reference, tmp_path):
