@@ -291,7 +291,7 @@ def test_a_cluster_without_workers_is_given_up(define_told, tmp_path, monkeypatc
 
 @pytest.mark.slow
 def test_a_lost_scheduler_is_told_and_the_next_run_goes_on(define_told, tmp_path):
-    define_told(waiting=["h.csv"])
+    define_told(waiting=["a.csv"])  # the smallest comes last
     (tmp_path / "wait").touch()
     with dask_cluster(tmp_path, 1) as (address, scheduler, _), ThreadPoolExecutor(1) as pool:
         preparing = pool.submit(made, tmp_path / "data", runner="dask", cluster=address)

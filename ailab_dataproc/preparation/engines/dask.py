@@ -64,12 +64,12 @@ def _run(client: Any, function: Callable[[Any], object], items: Sequence[Any]) -
     items are tried again at the end, one at a time, so that the error names the right one.
     """
     window = max(16, _WINDOW * sum(client.nthreads().values()))
-    for item in [item for item, _ in _feed(client, function, items, window)]:
-        for _, error in _feed(client, function, [item], 1):
-            raise ClusterFailed(
-                f"{_told(item)}: the {error.allowed_failures + 1} Dask workers died that worked on nothing else, the "
-                f"last was {error.last_worker.address}. Give workers more memory, or cut the source into smaller ones."
-            ) from error
+    given_up = [item for item, _ in _feed(client, function, items, window)]
+    for deadly, error in [found for item in given_up for found in _feed(client, function, [item], 1)]:
+        raise ClusterFailed(
+            f"{_told(deadly)}: the {error.allowed_failures + 1} Dask workers died that worked on nothing else, the "
+            f"last was {error.last_worker.address}. Give workers more memory, or cut the source into smaller ones."
+        ) from error
 
 
 def _feed(

@@ -44,14 +44,14 @@ class ProcessEngine:
             if len(again) == len(left):
                 break
             left = again
-        for item in left:  # one at a time, so that the error names the right one
-            if _round(function, [item], 1):
-                urls = ", ".join(source.url for source in getattr(item, "sources", ())[:3])
-                raise ClusterFailed(
-                    f"task {item.label}{f' ({urls})' if urls else ''}: the process died that worked on nothing else; "
-                    "the system kills processes that take too much memory. Use fewer workers, or cut the source into "
-                    "smaller ones. Whole shards are kept."
-                )
+        deadly = [item for item in left if _round(function, [item], 1)]  # alone, so that the error names the right one
+        if deadly:
+            urls = ", ".join(source.url for source in getattr(deadly[0], "sources", ())[:3])
+            raise ClusterFailed(
+                f"task {deadly[0].label}{f' ({urls})' if urls else ''}: the process died that worked on nothing else; "
+                "the system kills processes that take too much memory. Use fewer workers, or cut the source into "
+                "smaller ones. Whole shards are kept."
+            )
 
 
 def _round(function: Callable[[Any], object], items: Sequence[Any], workers: int) -> list[Any]:
