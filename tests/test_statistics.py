@@ -191,6 +191,12 @@ def test_distinct_integers_are_counted_from_all_rows(distinct):
     assert found["distinct"] == pytest.approx(distinct, rel=0.1 if distinct > 1024 else 0)
 
 
+def test_there_are_never_more_distinct_values_than_rows():
+    for array in (pa.array(np.arange(100_000)), pa.array(np.arange(100_000) / 8)):
+        found = told(array)["approximate"]
+        assert found["distinct_of_rows"] * 0.9 <= found["distinct"] <= found["distinct_of_rows"]
+
+
 def test_integers_that_are_left_out_early_are_those_that_the_sketch_leaves_out():
     values = np.random.default_rng(4).integers(-(2**63), 2**63 - 1, 50_000)
     plain, ours = datasketches.update_theta_sketch(10), Distinct()

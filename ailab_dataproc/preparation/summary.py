@@ -88,8 +88,8 @@ def _approximate(field: pa.Field, states: Sequence[dict[str, Any]], points: Poin
     looked = sum(state["looked"] for state in states)
     found: dict[str, Any] = {"sampled_rows": looked} if looked else {}
     if distinct:
-        hashed = t.is_integer(field.type)
-        found |= {"distinct": count_distinct(distinct), "distinct_of_rows": rows if hashed else looked}
+        among = rows if t.is_integer(field.type) else looked
+        found |= {"distinct": min(count_distinct(distinct), among), "distinct_of_rows": among}
     found["frequent"] = most_frequent(frequent, _MANY)
     found["quantiles"] = quantiles(points, _QUANTILES, field.type)
     found["histogram"] = histogram(points, _BARS, field.type)
