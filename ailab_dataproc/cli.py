@@ -185,11 +185,12 @@ def head(name: str, columns: str | None, filters: tuple[str, ...], as_json: bool
 
 @cli.command()
 @name_argument
-@click.option("--quick", is_flag=True, help="Only presence and sizes; by default every byte is read.")
+@click.option("--quick", "check", flag_value="sizes", help="Only presence and sizes; by default every byte is read.")
+@click.option("--deep", "check", flag_value="values", help="Also decode every row, and compare it with the index.")
 @data_dir_option
 @json_option
 @click.pass_context
-def verify(ctx: click.Context, name: str, quick: bool, data_dir: str | None, as_json: bool) -> None:
+def verify(ctx: click.Context, name: str, check: str | None, data_dir: str | None, as_json: bool) -> None:
     """Compare a prepared version with its index. Exit code 1 where something is wrong.
 
     \b
@@ -202,7 +203,7 @@ def verify(ctx: click.Context, name: str, quick: bool, data_dir: str | None, as_
     prepared = open_known(name, settings_of(data_dir))
     faults = []
     try:
-        for fault in verify_version(prepared, deep=not quick):
+        for fault in verify_version(prepared, check=check or "bytes"):
             faults.append(dataclasses.asdict(fault))
             if not as_json:
                 click.echo(f"{fault.path} {fault.what}")
@@ -212,14 +213,15 @@ def verify(ctx: click.Context, name: str, quick: bool, data_dir: str | None, as_
             click.echo(str(error))
     shards = sum(len(rows) for rows in prepared.manifest.splits.values()) * len(prepared.manifest.formats)
     if as_json:
-        tables.print_json({"dataset": prepared.name, "deep": not quick, "files": shards, "faults": faults})
+        tables.print_json({"dataset": prepared.name, "check": check or "bytes", "files": shards, "faults": faults})
     elif faults:
         click.echo(
             f"{prepared.name}: {len(faults)} fault{'s' * (len(faults) != 1)}. Restore the files, or remove "
             f"{prepared.folder.url} and prepare it again."
         )
     else:
-        click.echo(f"{prepared.name}: {shards} shards are {'there, whole in size' if quick else 'as written'}")
+        well = {"sizes": "there, whole in size", "values": "as written, value by value"}.get(str(check), "as written")
+        click.echo(f"{prepared.name}: {shards} shards are {well}")
     ctx.exit(_FAULTS if faults else 0)
 
 

@@ -44,7 +44,7 @@ class Manifest(BaseModel):
     formats: list[str]
     bytes: dict[str, int]  # as stored, by format
     index_checksum: str
-    statistics_checksum: str | None = None  # None: prepared before there were statistics
+    files: dict[str, str] = Field(default_factory=dict)  # checksum of each file beside index and shards
     owner: str = ""
     description: str = ""
     citation: str = ""

@@ -49,7 +49,7 @@ def read_statistics(
 
 
 def _load(prepared: Prepared) -> dict[str, Any]:
-    written = prepared.manifest.statistics_checksum
+    written = prepared.manifest.files.get(STATISTICS)
     if written is None:
         raise NotPrepared(
             f"{prepared.name}: was prepared before statistics were kept. Prepare a new version of it to get them."

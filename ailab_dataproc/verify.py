@@ -1,4 +1,4 @@
-"""Is what was prepared still what was written? Names each file that is missing, damaged or foreign."""
+"""Is what was prepared still what was written? Names each file that is missing, damaged, swapped or foreign."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from ailab_dataproc.errors import DamagedData
-from ailab_dataproc.manifest import INDEX, STATISTICS, Prepared
-from ailab_dataproc.storage import Folder, checksum
+import pyarrow as pa
 
-_ROWS = 10_000  # of the index that are looked at together
+from ailab_dataproc.errors import DamagedData, require, unknown
+from ailab_dataproc.manifest import INDEX, MANIFEST, Prepared
+from ailab_dataproc.recount import recount
+from ailab_dataproc.storage import checksum
+
+CHECKS = ("sizes", "bytes", "values")
+_ROWS = 1_000  # of the index that are looked at together
 _SIDE_BY_SIDE = 8  # files that are read at a time
 
 
@@ -23,51 +27,72 @@ class Fault:
     what: str
 
 
-def verify_version(prepared: Prepared, *, deep: bool = True) -> Iterator[Fault]:
+def verify_version(prepared: Prepared, *, check: str = "bytes") -> Iterator[Fault]:
     """Compare a version's files with its index.
 
     Args:
         prepared: the version.
-        deep: whether to read every byte and compare checksums; otherwise only presence and sizes.
+        check: ``"sizes"`` looks at presence and sizes, ``"bytes"`` also compares every file's checksum, ``"values"``
+            also decodes every row and compares nulls, min and max with the index.
 
     Yields:
         The faults, in the order of the index, then what it doesn't know; nothing where all is well.
     """
-    folder = prepared.folder
-    sizes = folder.sizes()
-    if INDEX not in sizes:
-        yield Fault(INDEX, "is missing")
-        return
-    written = prepared.manifest.statistics_checksum
-    if written and STATISTICS not in sizes:
-        yield Fault(STATISTICS, "is missing")
-    elif written and checksum(folder, STATISTICS, sizes[STATISTICS]) != written:
-        yield Fault(STATISTICS, "is not the file that the manifest was written with")
+    if check not in CHECKS:
+        raise unknown("check", check, CHECKS)
+    if check == "values" and "tfrecord" in prepared.manifest.formats:
+        require("google_crc32c", "beam")
+    sizes = prepared.folder.sizes()
+    foreign = dict.fromkeys(sizes)
+    yield from _beside(prepared, sizes, foreign, check)
+    foreign.pop(INDEX, None)
     try:
         opened = prepared.open_index()
     except DamagedData:
-        yield Fault(INDEX, "is not the index that the manifest was written with")
+        missing = INDEX not in sizes
+        yield Fault(INDEX, "is missing" if missing else "is not the index that the manifest was written with")
         return
-    foreign = dict.fromkeys(sizes)
+    wanted = ["format", "path", "rows", "bytes", "checksum", *(["columns"] if check == "values" else [])]
     with opened as index, ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
-        for batch in index.iter_batches(_ROWS, columns=["path", "bytes", "checksum"]):
-            rows = batch.to_pylist()
-            for row in rows:
+        for batch in index.iter_batches(_ROWS, columns=wanted):
+            rows = _rows(batch)
+            for row, _ in rows:
                 foreign.pop(row["path"], None)
-            faults = pool.map(lambda row: _wrong(folder, row, sizes, deep=deep), rows)
-            yield from (Fault(row["path"], what) for row, what in zip(rows, faults, strict=True) if what)
+            faults = pool.map(lambda pair: _wrong(prepared, pair, sizes, check), rows)
+            yield from (Fault(row["path"], what) for (row, _), what in zip(rows, faults, strict=True) if what)
     for name in foreign:
-        if name.split("/", 1)[0] in prepared.manifest.formats:
-            yield Fault(name, "is foreign: the index doesn't know it")
+        yield Fault(name, "is foreign: the index doesn't know it")
 
 
-def _wrong(folder: Folder, row: dict[str, Any], sizes: dict[str, int], *, deep: bool) -> str:
+def _beside(prepared: Prepared, sizes: dict[str, int], foreign: dict[str, None], check: str) -> Iterator[Fault]:
+    """The files beside index and shards, whose checksums the manifest has; taken out of `foreign`."""
+    foreign.pop(MANIFEST, None)
+    if not prepared.manifest.files:  # a version from before they were listed
+        for name in [name for name in foreign if "/" not in name]:
+            del foreign[name]
+    for name, written in prepared.manifest.files.items():
+        foreign.pop(name, None)
+        if name not in sizes:
+            yield Fault(name, "is missing")
+        elif check != "sizes" and checksum(prepared.folder, name, sizes[name]) != written:
+            yield Fault(name, "is not the file that the manifest was written with")
+
+
+def _rows(batch: pa.RecordBatch) -> list[tuple[dict[str, Any], Any]]:
+    """Rows of the index, with ``columns`` as Arrow has it: a min or max may be a time that Python can't hold."""
+    plain = batch.select([name for name in batch.schema.names if name != "columns"]).to_pylist()
+    columns = batch["columns"] if "columns" in batch.schema.names else [None] * len(plain)
+    return list(zip(plain, columns, strict=True))
+
+
+def _wrong(prepared: Prepared, pair: tuple[dict[str, Any], Any], sizes: dict[str, int], check: str) -> str:
     """What is wrong with a shard, or nothing."""
+    row, columns = pair
     size = sizes.get(row["path"])
     if size is None:
         return "is missing"
     if size != row["bytes"]:
         return f"has {size:,} bytes, the index says {row['bytes']:,}"
-    if deep and checksum(folder, row["path"], size) != row["checksum"]:
+    if check != "sizes" and checksum(prepared.folder, row["path"], size) != row["checksum"]:
         return "has other bytes than were written"
-    return ""
+    return recount(prepared, row, columns) if check == "values" else ""

@@ -1,8 +1,9 @@
-"""Prepare the ad log with ailab_dataproc, a plain pyarrow loop and TFDS's own Beam preparation, side by side.
+"""Prepare the ad log with ailab_dataproc, plain pyarrow, Polars and TFDS's own Beam preparation, side by side.
 
-    python benchmarks/prepare.py [--rows 1000000] [--rounds 3] [--output benchmarks/results/prepare.jsonl]
+    python benchmarks/prepare.py [--rows 4000000] [--rounds 3] [--output benchmarks/results/prepare.jsonl]
 
-Sources: "log" is the built-in generator itself, "csv" and "parquet" are files of its rows.
+Sources: "log" is the built-in generator itself, "csv" and "parquet" are files of its rows. "dicts" gets them one by one
+from a `read` that yields dicts, and a tenth of them; TFDS gets a sample.
 Every measurement is a fresh process that first does the same with a few rows (TFDS: imports only), so that imports are
 not counted; the start of Beam's workers is.
 The ways take turns, so that a noisy machine disturbs all alike. Each way's rows are counted before its time is kept.
@@ -43,9 +44,9 @@ ROWS_FILE = "rows"
 def main() -> None:
     """Measure all ways on both kinds of sources and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rows", type=int, default=4_000_000)
     parser.add_argument(
-        "--tfds-rows", type=int, default=50_000, help="TFDS gets a sample: it is slow and keeps all in memory"
+        "--tfds-rows", type=int, default=20_000, help="TFDS gets a sample: it is slow and keeps all in memory"
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "prepare.jsonl")
@@ -77,6 +78,7 @@ def _make_sources(work: Path, rows: int, tfds_rows: int) -> None:
             part = whole.slice(number * step, step)
             _write_source(part, folder / f"{number:02d}.{kind}")
         _write_source(whole.slice(0, tfds_rows), folder / f"sample.{kind}")
+        _write_source(whole.slice(0, rows // 10), folder / f"tenth.{kind}")
         _write_source(whole.slice(0, 1000), folder / f"warm.{kind}")
     shutil.rmtree(work / "log")
     (work / "log").mkdir()
@@ -144,19 +146,37 @@ def _log_rows(folder: Path, warm: bool) -> str:
     return f"synthetic:rows={rows},seed=0"
 
 
-def _ours(runner: str, formats: tuple[str, ...]) -> Any:
+def _ours(runner: str, formats: tuple[str, ...], workers: int | None = None, *, dicts: bool = False) -> Any:
     def prepared(folder: Path, kind: str, target: Path, warm: bool) -> int:
         if kind == "log":
             dataset: Any = LOG
             sources = {"train": _log_rows(folder, warm), "test": "synthetic:rows=1,seed=1"}
         else:
-            splits = {"train": _files(folder, kind, warm)}
-            dataset = adp.Dataset(name="bench/log", version="1.0.0", schema=_schema(folder), splits=splits)
+            splits = {"train": str(folder / f"tenth.{kind}") if dicts and not warm else _files(folder, kind, warm)}
+            read = _read_dicts if dicts else None
+            dataset = adp.Dataset(name="bench/log", version="1.0.0", schema=_schema(folder), splits=splits, read=read)
             sources = {}
-        done = adp.prepare(dataset, data_dir=str(target), sources=sources, runner=runner, formats=formats)
+        options = {"runner": runner, "workers": workers, "formats": formats}
+        done = adp.prepare(dataset, data_dir=str(target), sources=sources, **options)
         return done.rows["train"]
 
     return prepared
+
+
+def _read_dicts(source: adp.Source) -> Iterator[dict[str, Any]]:
+    for batch in pq.ParquetFile(source.local_path).iter_batches(10_000):
+        yield from batch.to_pylist()
+
+
+def _polars(folder: Path, kind: str, target: Path, warm: bool) -> int:
+    """One file, both cores, with the same compression."""
+    import polars as pl
+
+    files = sorted(glob.glob(_files(folder, kind, warm)))
+    target.mkdir()
+    rows = pl.scan_csv(files, try_parse_dates=True) if kind == "csv" else pl.scan_parquet(files)
+    rows.sink_parquet(target / "all.parquet", compression="zstd", compression_level=1)
+    return int(pq.read_metadata(target / "all.parquet").num_rows)
 
 
 def _pyarrow_loop(folder: Path, kind: str, target: Path, warm: bool) -> int:
@@ -244,16 +264,24 @@ def _tfds_rows(path: str, kind: str, schema: pa.Schema) -> Any:
 
 TFDS = "TFDS with Beam (sample)"
 LOOP = "pyarrow loop, 1 process"
+POLARS = "Polars, both cores"
+DICTS = "dicts, Parquet"
+BOTH = ("parquet", "tfrecord")
 WAYS: dict[str, Any] = {
     LOOP: _pyarrow_loop,
-    "Parquet, inline": _ours("inline", ("parquet",)),
-    "Parquet, threads": _ours("threads", ("parquet",)),
-    "both formats, inline": _ours("inline", ("parquet", "tfrecord")),
-    "both formats, threads": _ours("threads", ("parquet", "tfrecord")),
-    "both formats, processes": _ours("processes", ("parquet", "tfrecord")),
+    POLARS: _polars,
+    "Parquet, 1 thread": _ours("threads", ("parquet",), 1),
+    "Parquet, 2 threads": _ours("threads", ("parquet",), 2),
+    "Parquet, 1 process": _ours("processes", ("parquet",), 1),
+    "Parquet, 2 processes": _ours("processes", ("parquet",), 2),
+    "both formats, 1 thread": _ours("threads", BOTH, 1),
+    "both formats, 2 threads": _ours("threads", BOTH, 2),
+    "both formats, 2 processes": _ours("processes", BOTH, 2),
+    DICTS + ", 2 threads": _ours("threads", ("parquet",), 2, dicts=True),
     TFDS: None,
 }
-CASES = [(kind, way) for kind in ("log", "csv", "parquet") for way in WAYS if (kind, way) != ("log", TFDS)]
+ONLY = {POLARS: ("csv", "parquet"), DICTS + ", 2 threads": ("parquet",), TFDS: ("csv", "parquet")}  # else all kinds
+CASES = [(kind, way) for kind in ("log", "csv", "parquet") for way in WAYS if kind in ONLY.get(way, (kind,))]
 
 
 def _show(results: list[dict[str, Any]]) -> None:

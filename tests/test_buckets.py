@@ -229,7 +229,7 @@ def test_no_work_takes_a_listing_or_a_question_for_each_shard(gcs, bucket, many,
     assert not list(verify_version(prepared))
     assert (requests["list"], requests["info"]) == (1, 0)
     requests = gcs.count()
-    assert not list(verify_version(prepared, deep=False))
+    assert not list(verify_version(prepared, check="sizes"))
     assert sum(requests.values()) <= 4
     requests = gcs.count()
     assert list_names(place) == ["test/many"]

@@ -23,7 +23,7 @@ LAYERS = (
     ("selecting",),
     ("planning",),
     ("preparation", "catalog", "cluster"),
-    ("testing", "loading", "preparing", "verify", "leftovers", "describing", "statistics"),
+    ("testing", "loading", "preparing", "recount", "verify", "leftovers", "describing", "statistics"),
     ("jobs",),
     ("experiment",),
     ("site",),

@@ -116,13 +116,12 @@ def test_a_version_from_before_the_statistics_says_so(people, data_dir):
     prepared = prepared_in(data_dir, people)
     file = Path(prepared.folder.path("manifest.json"))
     manifest = json.loads(file.read_text())
-    del manifest["statistics_checksum"]
+    del manifest["files"]["statistics.json"]
     file.write_text(json.dumps(manifest))
     older = open_prepared(folder(data_dir), "test/people")
     with pytest.raises(NotPrepared, match="before statistics were kept"):
         read_statistics(older)
     Path(prepared.folder.path("statistics.json")).unlink()
-    assert list(verify_version(older)) == []
     assert "before statistics were kept" in page(data_dir, "test/people")
 
 

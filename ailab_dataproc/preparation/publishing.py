@@ -59,13 +59,13 @@ def publish(
     write_table(stage, SOURCES, _source_table(sources))
     metadata = _write_tfds(made, index, splits) if "tfrecord" in made.options.formats else []
     report = _report(made, index, splits, final)
-    statistics_checksum = _write_statistics(made, receipts, index)
-    manifest = _manifest(made, splits, report, (index_checksum, statistics_checksum))
-    stage.write(MANIFEST, manifest.model_dump_json(indent=2).encode())
-    files |= {name: name for name in (INDEX, SOURCES, STATISTICS, *metadata, MANIFEST)}
+    _write_statistics(made, receipts, index)
     if made.definition:
         stage.write(DEFINITION, made.definition.read_bytes())
-        files[DEFINITION] = DEFINITION
+    beside = [SOURCES, STATISTICS, *metadata, *([DEFINITION] if made.definition else [])]
+    manifest = _manifest(made, splits, report, index_checksum, {name: checksum(stage, name) for name in beside})
+    stage.write(MANIFEST, manifest.model_dump_json(indent=2).encode())
+    files |= {name: name for name in (INDEX, *beside, MANIFEST)}
     return report if stage.become(final, files, MANIFEST) else None
 
 
@@ -131,12 +131,11 @@ def write_table(folder: Folder, name: str, table: pa.Table) -> str:
     return hashing.checksum
 
 
-def _write_statistics(made: Made, receipts: Sequence[pa.Table], index: pa.Table) -> str:
-    """Merge what the tasks have counted; returns the file's checksum."""
+def _write_statistics(made: Made, receipts: Sequence[pa.Table], index: pa.Table) -> None:
+    """Merge what the tasks have counted."""
     told = [receipt.schema.metadata or {} for receipt in receipts]
     parts = {split: [one[split.encode()] for one in told if split.encode() in one] for split in made.dataset.splits}
     made.job.stage.write(STATISTICS, statistics_file(stored_columns(made.dataset.schema), parts, index))
-    return checksum(made.job.stage, STATISTICS)
 
 
 def _write_tfds(made: Made, index: pa.Table, splits: Mapping[str, Sequence[int]]) -> list[str]:
@@ -180,7 +179,9 @@ def _report(made: Made, index: pa.Table, splits: Mapping[str, Sequence[int]], fi
     )
 
 
-def _manifest(made: Made, splits: dict[str, list[int]], report: Report, checksums: tuple[str, str]) -> Manifest:
+def _manifest(
+    made: Made, splits: dict[str, list[int]], report: Report, index_checksum: str, files: dict[str, str]
+) -> Manifest:
     dataset = made.dataset
     return Manifest(
         name=dataset.name,
@@ -192,8 +193,8 @@ def _manifest(made: Made, splits: dict[str, list[int]], report: Report, checksum
         splits=splits,
         formats=list(made.options.formats),
         bytes=report.bytes,
-        index_checksum=checksums[0],
-        statistics_checksum=checksums[1],
+        index_checksum=index_checksum,
+        files=files,
         owner=dataset.owner,
         description=dataset.description,
         citation=dataset.citation,

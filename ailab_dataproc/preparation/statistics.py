@@ -55,7 +55,7 @@ class ColumnStatistics:
         self.bytes += arrow_bytes(array)
         self.nulls += array.null_count
         if bounded(self.column) and not t.is_string(self.column.type):
-            both = _min_max(array)
+            both = min_max(array)
             self._bounds += [bound for bound in (both["min"], both["max"]) if bound.is_valid]
 
     def to_struct(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class ColumnStatistics:
             known = all(len(bound) <= _LONGEST for bound in self.text or ())
             result |= dict(zip(("min", "max"), self.text if self.text and known else (None, None), strict=True))
         elif bounded(self.column):
-            both = _min_max(pa.array(self._bounds, type=self.column.type))
+            both = min_max(pa.array(self._bounds, type=self.column.type))
             result |= {"min": both["min"], "max": both["max"]}
         return result
 
@@ -85,7 +85,8 @@ def arrow_bytes(array: pa.Array) -> int:
     return size + -(-rows * type_.bit_width // 8)
 
 
-def _min_max(array: pa.Array) -> dict[str, pa.Scalar]:
+def min_max(array: pa.Array) -> dict[str, pa.Scalar]:
+    """Smallest and largest value of a column that has an order; null where there is no value."""
     plain = array.view(pa.int64()) if t.is_duration(array.type) else array  # Arrow orders no durations
     both = pc.min_max(plain)
     return {key: both[key].cast(array.type) for key in ("min", "max")}

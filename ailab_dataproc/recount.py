@@ -1,0 +1,76 @@
+"""Decode a shard to its last value and compare it with what the index says: for `verify --deep`."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ailab_dataproc.backends.shards import Part, read_part
+from ailab_dataproc.errors import DamagedData
+from ailab_dataproc.manifest import Prepared
+from ailab_dataproc.preparation.parquet import stored
+from ailab_dataproc.preparation.statistics import bounded, min_max
+
+_HEADER = struct.Struct("<QI")  # a TFRecord's length, and the checksum of these 8 bytes
+_SUM = struct.Struct("<I")
+
+
+def recount(prepared: Prepared, row: dict[str, Any], columns: pa.StructScalar) -> str:
+    """What is wrong with a shard, or nothing.
+
+    Args:
+        prepared: its version.
+        row: of the index: format, path, rows, bytes.
+        columns: of the same row.
+    """
+    if row["format"] == "tfrecord":
+        return _recount_records(prepared.folder.read(row["path"]), row["rows"])
+    part = Part(prepared.folder, row["path"], row["rows"], row["bytes"], 0, 0, row["rows"])
+    try:
+        table = read_part(part, prepared.schema)
+    except DamagedData as error:
+        return f"can't be decoded: {error}"
+    for field, array in zip(prepared.schema, table.cast(stored(prepared.schema)).combine_chunks().columns, strict=True):
+        said = _differs(field, array.combine_chunks(), columns[field.name])
+        if said:
+            return f"holds other values than were written: {said}"
+    return ""
+
+
+def _differs(field: pa.Field, array: pa.Array, told: pa.StructScalar) -> str:
+    """How a column differs from what the index says of it, without a value, which may be personal."""
+    if array.null_count != told["nulls"].as_py():
+        return f"column {field.name!r} has {array.null_count:,} nulls, the index says {told['nulls'].as_py():,}"
+    if bounded(field) and (told["min"].is_valid or told["max"].is_valid):
+        found = min_max(array)
+        for name in ("min", "max"):
+            if not pc.equal(found[name], told[name]).as_py():
+                return f"column {field.name!r} has another {name} than the index says"
+    return ""
+
+
+def _recount_records(data: bytes, rows: int) -> str:
+    """Walk through the frames of a TFRecord file, whose lengths and contents have a checksum each."""
+    import google_crc32c
+
+    place = count = 0
+    view = memoryview(data)
+    while place < len(data):
+        if place + _HEADER.size > len(data):
+            return f"is cut off in the header of record {count + 1:,}"
+        length, masked = _HEADER.unpack_from(data, place)
+        body = place + _HEADER.size
+        if _masked(google_crc32c.value(bytes(view[place : place + 8]))) != masked or body + length + 4 > len(data):
+            return f"has a damaged header at record {count + 1:,}"
+        if _masked(google_crc32c.value(bytes(view[body : body + length]))) != _SUM.unpack_from(data, body + length)[0]:
+            return f"has damaged bytes in record {count + 1:,}"
+        place, count = body + length + _SUM.size, count + 1
+    return "" if count == rows else f"has {count:,} records, the index says {rows:,}"
+
+
+def _masked(value: int) -> int:
+    """As TFRecord stores a checksum: rotated, with a constant added (tensorflow/core/lib/hash/crc32c.h)."""
+    return (((value >> 15) | (value << 17)) + 0xA282EAD8) & 0xFFFFFFFF
