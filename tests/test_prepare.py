@@ -61,6 +61,13 @@ def test_every_runner_writes_the_same_bytes(define, data_dir, reference, runner,
     assert any(name.startswith("tfrecord/") for name in reference)
 
 
+def test_another_day_writes_the_same_bytes(define, data_dir, reference, monkeypatch):
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 40 * 86_400)
+    small(define(FILES), data_dir)
+    assert digests(version(data_dir)) == reference
+
+
 @pytest.mark.slow
 def test_processes_write_the_same_bytes(define, data_dir, reference):
     small(define(FILES), data_dir, runner="processes", workers=2)

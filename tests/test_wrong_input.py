@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import CLICKS, clicks
 
@@ -249,6 +251,16 @@ def test_a_pandas_column_that_does_not_fit_is_told_by_row(bad, type_, values, to
 )
 def test_an_arrow_column_that_would_change_is_refused(bad, found, wanted):
     bad(errors.InvalidData, "want", schema=of(x=wanted), read=lambda source: [pa.table({"x": found})])
+
+
+def test_a_parquet_source_whose_schema_changed_half_way_is_named(bad):
+    def packed(users):
+        sink = io.BytesIO()
+        pq.write_table(pa.table({"user": users, "price": [0.5] * 2, "word": ["x", "y"]}), sink)
+        return sink.getvalue()
+
+    files = {"2021-01.parquet": packed([1, 2]), "2021-02.parquet": packed(["1", "2"])}
+    bad(errors.InvalidData, "2021-02.parquet has user='1', want int64|2021-02.parquet: column 'user' is string", files)
 
 
 def test_nan_in_a_float_that_is_not_nullable_is_a_value(make, data_dir):
