@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
-from ailab_dataproc.errors import InvalidRequest, require, unknown
+from ailab_dataproc.errors import InvalidRequest, StorageFailed, require, unknown
 from ailab_dataproc.preparation.tasks import Task
 from ailab_dataproc.preparation.write import Job, run_task
 
@@ -49,7 +50,7 @@ def run(job: Job, tasks: Sequence[Task], runner: str, workers: int) -> None:
     # Named outright: Beam's default runner first tries to download a Go binary.
     options = PipelineOptions([f"--direct_running_mode={RUNNERS[runner]}", f"--direct_num_workers={workers}"])
     engine = beam.Pipeline(runner=FnApiRunner(), options=options)
-    with _quiet(), _kept_memory(), _workers_log(job, runner), engine as pipeline:
+    with _told(), _quiet(), _kept_memory(), _workers_log(job, runner), engine as pipeline:
         _ = (
             pipeline
             | "Tasks" >> beam.Create([(task.label, task) for task in tasks], reshuffle=False)
@@ -66,13 +67,32 @@ def _run_group(job: Job, group: tuple[str, Iterable[Task]]) -> str:
 
 
 @contextmanager
+def _told() -> Iterator[None]:
+    """Beam makes one text of what a worker raised: take out the sentence of a place that could not be written.
+
+    Other errors come by file, see `run_task`; this one is that files can't be written.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        sentence = re.search(r"StorageFailed: (.+?)(?: \[while running .*)?$", str(error), re.MULTILINE)
+        if sentence is None:
+            raise
+        raise StorageFailed(sentence[1]) from error
+
+
+@contextmanager
 def _quiet() -> Iterator[None]:
-    """Beam warns of Google libraries that nobody asked for, and of its own workers; errors still come through."""
+    """Beam warns of Google libraries that nobody asked for, and of its own workers; what it raises it logs, too."""
+    beam = logging.getLogger("apache_beam")
+    level = beam.level
+    beam.setLevel(logging.CRITICAL)
     logging.disable(logging.WARNING)
     try:
         yield
     finally:
         logging.disable(logging.NOTSET)
+        beam.setLevel(level)
 
 
 @contextmanager
