@@ -68,14 +68,15 @@ def _run_group(job: Job, group: tuple[str, Iterable[Task]]) -> str:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Beam makes one text of what a worker raised: take out the sentence of a place that could not be written.
+    """Beam adds to what a worker raised, or makes a text of it: take out that a place could not be written.
 
     Other errors come by file, see `run_task`; this one is that files can't be written.
     """
     try:
         yield
-    except RuntimeError as error:
-        sentence = re.search(r"StorageFailed: (.+?)(?: \[while running .*)?$", str(error), re.MULTILINE)
+    except (StorageFailed, RuntimeError) as error:
+        text = f"{type(error).__name__}: {error}"
+        sentence = re.search(r"StorageFailed: (.+?)(?: \[while running .*)?$", text, re.MULTILINE)
         if sentence is None:
             raise
         raise StorageFailed(sentence[1]) from error
