@@ -70,8 +70,9 @@ class Cache:
             path.parent.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(self.folder / f"{key[:2]}.lock", poll_interval=_POLL):
                 found = _mapped(path, size)  # another reader has fetched it meanwhile
-                temporary = None if found else self._room(path, size)
-                return _fetched(folder, name, checksum, temporary, path) if temporary else found
+                if found is None and (temporary := self._room(path, size)):
+                    found = _fetched(folder, name, checksum, temporary, path)
+                return found
         except (AilabError, FileNotFoundError):
             raise
         except OSError as error:

@@ -452,3 +452,13 @@ def test_no_secret_leaves_the_settings(gcs, bucket, define, small, tmp_path, cap
     with pytest.raises(OSError, match="no access") as caught:
         prepared.index()
     assert hidden not in f"{caught.value!r} {prepared!r} {place!r} {caplog.text}"
+
+
+@pytest.mark.slow
+def test_processes_of_a_dask_cluster_load_from_a_bucket(bucket, define, small):
+    from distributed import Client, LocalCluster
+
+    small(define(FILES), bucket)
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
+        found = load("test/clicks", backend="dask").compute()
+    assert sorted(found["user"]) == sorted(i * 100 + j for i in range(4) for j in range(30))

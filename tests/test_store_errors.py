@@ -67,6 +67,17 @@ def test_a_bucket_that_denies_access_is_told_with_what_it_said(gcs, bucket, defi
     assert "test/clicks/1.0.0/manifest.json" not in gcs.objects("lab")
 
 
+@pytest.mark.parametrize("runner", ["inline", "threads", pytest.param("processes", marks=pytest.mark.slow)])
+def test_a_bucket_that_denies_workers_is_told(gcs, bucket, define, refused, runner):
+    def deny(kind, path):
+        if gcs.requests["upload"] > 2:  # the lease and the stage's first file
+            gcs.deny = {"upload": (403, SAID)}
+
+    gcs.hook = deny
+    message = refused(lambda: prepare(define(), runner=runner))
+    assert re.match(rf"no access to gs://lab\S*: {SAID}\. Ask its owner for permission to write it\.$", message)
+
+
 def test_a_bucket_that_denies_loading_is_told_at_the_command_line(gcs, bucket, define, told):
     prepare(define(), runner="inline", formats=("parquet",))
     gcs.deny = {"read": (403, SAID)}
@@ -144,7 +155,7 @@ def tiny(tmp_path):
 def test_a_full_disk_is_told_and_shows_nothing_half_made(define, refused, tiny, runner):
     files = {f"{i}.csv": clicks(200_000) for i in range(2)}
     message = refused(lambda: prepare(define(files), data_dir=str(tiny / "data"), runner=runner))
-    assert f"the disk {tiny} is full" in message
+    assert re.match(rf"{tiny}/data/test/clicks/\S+: can't write it, the disk {tiny} is full \(.* free\)\.", message)
     assert "Make room" in message
     assert not list(tiny.rglob("manifest.json"))
     assert not list(tiny.rglob("*.tmp-*"))

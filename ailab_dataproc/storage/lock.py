@@ -132,6 +132,8 @@ def _take(folder: Bucket, name: str, waiting: _Waiting, token: str) -> None:
     seen, since, beats = b"", time.monotonic(), 0
     while not folder.write_new(name, _myself(token).encode()):
         found = _content(folder, name)
+        if _token(found) == token:  # made by a try whose answer was lost
+            return
         if found != seen:
             seen, since, beats = found, time.monotonic(), beats + 1
         if found and (_is_dead(found) or time.monotonic() - since > STALE):

@@ -46,7 +46,7 @@ def _sentence(url: str, verb: str, error: Exception) -> str | None:
         return _full(url, verb)
     if isinstance(error, PermissionError) or code in (401, 403) or str(error).startswith("Forbidden: "):
         return _denied(url, verb, said, code)
-    if "Credentials" in type(error).__name__ or _module(error) == "google":
+    if "Credentials" in type(error).__name__ or type(error).__module__.startswith("google.auth"):
         return f"no credentials for {url}: {said}. Log in (gcloud auth application-default login), or set a token."
     if isinstance(error, TimeoutError) or _module(error) in ("aiohttp", "requests"):
         told = said or type(error).__name__

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ailab_dataproc.errors import AilabError, ClusterFailed, require
+from ailab_dataproc.errors import AilabError, ClusterFailed, StorageFailed, require
 from ailab_dataproc.preparation.engines import versions
 from ailab_dataproc.preparation.engines.beam_options import Config, check, parsed, read_config, shown
 from ailab_dataproc.storage import Folder
@@ -74,9 +75,15 @@ def map_items(runner: str, pipeline: Any, function: Callable[[Any], object], ite
                 | "Spread" >> beam.GroupByKey()
                 | "Work" >> beam.Map(functools.partial(_run_group, function))
             )
-    except AilabError:
-        raise
     except Exception as error:
+        # Failures come as files, but that no file can be written; Beam adds to the sentence, or makes a text of it.
+        sentence = re.search(
+            r"StorageFailed: (.+?)(?: \[while running .*)?$", f"{type(error).__name__}: {error}", re.MULTILINE
+        )
+        if sentence:
+            raise StorageFailed(sentence[1]) from error
+        if isinstance(error, AilabError):
+            raise
         told = f"{type(error).__name__}: {error}".strip().split("\n", 1)[0].rstrip(": .")
         raise ClusterFailed(
             f"runner {runner!r}: Beam gave up with {told}. Whole shards are kept: prepare it again to go on; --verbose "

@@ -117,12 +117,16 @@ def check(config: Config, data_dir: Folder) -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Beam warns of Google libraries that nobody asked for, and of its own workers; errors still come through."""
+    """Beam warns of Google libraries that nobody asked for, and of its own workers; what it raises it logs, too."""
+    beam = logging.getLogger("apache_beam")
+    level = beam.level
+    beam.setLevel(logging.CRITICAL)
     logging.disable(logging.WARNING)
     try:
         yield
     finally:
         logging.disable(logging.NOTSET)
+        beam.setLevel(level)
 
 
 def shown(options: Mapping[str, Any]) -> dict[str, Any]:
