@@ -124,7 +124,7 @@ def test_a_scheme_that_nobody_knows_is_told(told):
 
 
 def test_a_library_that_is_not_there_is_told_with_its_pip_line(told):
-    assert "pip install 'adlfs'" in told("verify", "test/clicks", data_dir="az://lab/data")
+    assert "pip install 'ailab_dataproc[azure]'" in told("verify", "test/clicks", data_dir="az://lab/data")
 
 
 @pytest.mark.slow
