@@ -172,7 +172,7 @@ def test_quantiles_of_few_rows_are_exact_and_of_many_are_near():
     assert all(found[part] == np.quantile(values, float(part), method="inverted_cdf") for part in found)
     many = np.random.default_rng(2).normal(size=300_000)
     found = told(pa.array(many), parts=3)["approximate"]
-    assert found["sampled_rows"] == pytest.approx(300_000 / 32, rel=0.01)
+    assert found["sampled_rows"] == pytest.approx(300_000 / 64, rel=0.01)
     for part, value in found["quantiles"].items():
         assert (many < value).mean() == pytest.approx(float(part), abs=0.01)
     assert sum(found["histogram"]["rows"]) == pytest.approx(294_000, rel=0.01)
@@ -240,3 +240,14 @@ def test_exact_numbers_are_the_same_however_rows_are_cut():
     for key in ("count", "nulls", "nan", "min", "max"):
         assert whole[key] == cut[key]
     assert (whole["mean"], whole["std"]) == pytest.approx((cut["mean"], cut["std"]), rel=1e-13)
+
+
+@pytest.mark.parametrize("type_", [pa.int8(), pa.uint8(), pa.int16(), pa.uint16(), pa.int64(), pa.uint64()], ids=str)
+def test_integers_that_lie_close_together_are_counted_at_both_ends_of_their_type(type_):
+    width = type_.bit_width
+    low, high = (
+        (0, 2**width - 1) if pa.types.is_unsigned_integer(type_) else (-(2 ** (width - 1)), 2 ** (width - 1) - 1)
+    )
+    for values in ([low, low + 1, low + 50], [high, high - 1, high - 50], [low, low + min(high - low, 300)]):
+        found = told(pa.array(values * 3, type_))["approximate"]["distinct"]
+        assert found == len(set(values))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as t
@@ -80,13 +81,23 @@ def arrow_bytes(array: pa.Array) -> int:
     if t.is_list(type_) or t.is_large_list(type_):
         return size + (rows + 1) * (8 if t.is_large_list(type_) else 4) + arrow_bytes(array.flatten())
     if t.is_string(type_) or t.is_binary(type_) or t.is_large_string(type_) or t.is_large_binary(type_):
-        offsets = (rows + 1) * (8 if t.is_large_string(type_) or t.is_large_binary(type_) else 4)
-        return size + offsets + (pc.sum(pc.binary_length(array)).as_py() or 0)
+        wide = t.is_large_string(type_) or t.is_large_binary(type_)
+        if array.null_count or not rows:
+            text = pc.sum(pc.binary_length(array)).as_py() or 0
+        else:
+            offsets = np.frombuffer(array.buffers()[1], np.int64 if wide else np.int32)
+            text = int(offsets[array.offset + rows] - offsets[array.offset])
+        return size + (rows + 1) * (8 if wide else 4) + text
     return size + -(-rows * type_.bit_width // 8)
 
 
 def min_max(array: pa.Array) -> dict[str, pa.Scalar]:
     """Smallest and largest value of a column that has an order; null where there is no value."""
+    if len(array) and not array.null_count and (t.is_integer(array.type) or t.is_floating(array.type)):
+        values = array.to_numpy()  # whose bounds NumPy finds several times as fast
+        low, high = values.min(), values.max()
+        if low == low:  # else there is a NaN, which Arrow passes over  # noqa: PLR0124
+            return {"min": pa.scalar(low.item(), array.type), "max": pa.scalar(high.item(), array.type)}
     plain = array.view(pa.int64()) if t.is_duration(array.type) else array  # Arrow orders no durations
     both = pc.min_max(plain)
     return {key: both[key].cast(array.type) for key in ("min", "max")}
