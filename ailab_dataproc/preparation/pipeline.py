@@ -17,7 +17,7 @@ from ailab_dataproc.preparation.downloads import Cache, cache_folder
 from ailab_dataproc.preparation.fingerprint import fingerprint, fingerprint_parts, identify
 from ailab_dataproc.preparation.job import Job
 from ailab_dataproc.preparation.options import FORMATS, Options
-from ailab_dataproc.preparation.provenance import definition_file
+from ailab_dataproc.preparation.provenance import Step, definition_file
 from ailab_dataproc.preparation.publishing import Made, publish
 from ailab_dataproc.preparation.ranges import divide_all
 from ailab_dataproc.preparation.steps import Steps, make_shards
@@ -49,6 +49,8 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
     storage_options = dict(options.storage_options or {})
     cache = Cache(cache_folder(data_dir, options.downloads), storage_options, options.progress)
     sources = identify(find_sources(dataset, options.sources, storage_options, cache))
+    every = [source for members in sources.values() for source in members]
+    found = Step("find sources", time.perf_counter() - started, len(every), bytes=sum(one.size for one in every))
     parts = fingerprint_parts(dataset, sources, options.layout, options.formats)
     final = data_dir / dataset.name / dataset.version
     if final.exists(MANIFEST):
@@ -62,7 +64,7 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
                 receipts = make_shards(steps, tasks, tuple(dataset.splits))
             lock.check(final.url)
             file = definition_file(dataset, options.definition)
-            made = Made(dataset, job, parts, options, engine.describe(), steps.done, started, file)
+            made = Made(dataset, job, parts, options, engine.describe(), [found, *steps.done], started, file)
             report = publish(made, receipts, sources, final)
             if report:
                 return report
@@ -76,6 +78,7 @@ def _check_formats(dataset: Dataset, formats: Sequence[str]) -> None:
             raise unknown("format", one, FORMATS)
     if "parquet" not in formats:
         raise InvalidRequest(f"{dataset.name}: formats={tuple(formats)} lacks 'parquet', which load() reads. Add it.")
+    require("datasketches", "beam")
     if "tfrecord" in formats:
         require("google_crc32c", "beam")
         require("tensorflow_datasets", "beam")

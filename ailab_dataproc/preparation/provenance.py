@@ -21,7 +21,7 @@ class Step:
     """What one step of a preparation did."""
 
     name: str
-    seconds: float
+    seconds: float  # of this run
     items: int = 0  # that were worked on now; those that were there already are not counted
     rows: int = 0  # that the receipts of all items tell
     bytes: int = 0  # of files, as the receipts tell
