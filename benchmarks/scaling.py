@@ -37,7 +37,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--work", type=int, default=60_000, help="rows of each source of heavy Python")
+    parser.add_argument("--work", type=int, default=200_000, help="rows of each source of heavy Python")
     parser.add_argument("--rows", type=int, nargs=2, default=(2_000_000, 20_000_000), help="for the memory")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "scaling.jsonl")
     parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
