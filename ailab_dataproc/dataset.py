@@ -12,7 +12,7 @@ import pyarrow as pa
 from ailab_dataproc import urls
 from ailab_dataproc.download import Download
 from ailab_dataproc.errors import InvalidDefinition, unknown
-from ailab_dataproc.splitting import ByValue, Pooled
+from ailab_dataproc.splitting import ByValue, Pooled, arrangement
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(/[a-z0-9][a-z0-9_]*)*")
 _VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
@@ -130,6 +130,11 @@ class Dataset:
         object.__setattr__(self, "downloads", dict(self.downloads))
         object.__setattr__(self, "release_notes", dict(self.release_notes))
         object.__setattr__(self, "description", (self.description or "").strip())
+
+    @property
+    def arrangement(self) -> str:
+        """How rows are arranged, in words; nothing where they stand as in the sources."""
+        return arrangement(self.splits, order=self.order, seed=self.seed, key=self.key)
 
 
 def column(

@@ -127,7 +127,7 @@ def _define(definition: Definition | None) -> tuple[Dataset | None, str | None]:
 def _words(manifest: Manifest | None, defined: Dataset | None) -> dict[str, str]:
     """The texts: of the version that is shown; of the definition where none is prepared."""
     told = manifest or defined
-    keys = ("description", "owner", "license", "citation", "homepage")
+    keys = ("description", "owner", "license", "citation", "homepage", "arrangement")
     return {key: str(getattr(told, key)) if told else "" for key in keys}
 
 

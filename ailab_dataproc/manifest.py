@@ -45,6 +45,7 @@ class Manifest(BaseModel):
     bytes: dict[str, int]  # as stored, by format
     index_checksum: str
     files: dict[str, str] = Field(default_factory=dict)  # checksum of each file beside index and shards
+    arrangement: str = ""  # how rows are arranged, in words; nothing where they stand as in the sources
     owner: str = ""
     description: str = ""
     citation: str = ""

@@ -59,6 +59,19 @@ class ByValue(Pooled):
         return tuple(name for name, _ in self.groups)
 
 
+def arrangement(splits: Mapping[str, Any], *, order: str, seed: int, key: Sequence[str]) -> str:
+    """How rows are arranged, in words; values of a column are left out, since they may be personal."""
+    told = [f"shuffled (seed {seed})"] if order == "shuffled" else []
+    if isinstance(splits, ByHash):
+        shares = ", ".join(f"{name} {share:g}" for name, share in splits.shares)
+        told.append(f"split by a hash of {', '.join(splits.columns)} ({shares})")
+    elif isinstance(splits, ByValue):
+        told.append(f"split by the value of {splits.columns[0]}")
+    if key:
+        told.append(f"key: {', '.join(key)}")
+    return "; ".join(told)
+
+
 def by_hash(
     columns: str | Sequence[str], shares: Mapping[str, float], *, sources: str | Sequence[str], seed: int = 0
 ) -> ByHash:

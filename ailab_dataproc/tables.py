@@ -63,12 +63,12 @@ def dataset(told: dict[str, Any]) -> None:
         out.print(" ".join(paragraph.split()))
     if told["problem"]:
         out.print(Text(f"! the definition fails: {told['problem']}", style="red"), soft_wrap=True)
-    facts = {key: told[key] for key in ("owner", "license", "homepage", "citation") if told[key]}
+    facts = {key: told[key] for key in ("owner", "license", "homepage", "citation", "arrangement") if told[key]}
     if told["defined"]:
         facts["defined in"] = f"{_home(told['defined']['path'])} (version {told['defined']['version'] or '?'})"
     out.print()
     for key, value in facts.items():
-        out.print(f"{key:<10}  {value}", soft_wrap=True)
+        out.print(f"{key:<11}  {value}", soft_wrap=True)
     columns = _table("column", "type", "null", "unit", "PII", "meaning")
     for one in told["columns"]:
         marks = ("null" if one["nullable"] else "", one["unit"], Text("PII" if one["pii"] else "", style="bold red"))

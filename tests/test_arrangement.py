@@ -137,6 +137,12 @@ def test_rows_with_one_key_stay_together(define, data_dir, tmp_path):
     assert not set(users(data_dir)) & set(users(data_dir, "test"))
 
 
+def test_the_manifest_tells_the_arrangement(define, data_dir, tmp_path):
+    small(define(FILES, splits=pooled(tmp_path), key="user", order="shuffled"), data_dir)
+    told = json.loads((version(data_dir) / "manifest.json").read_text())["arrangement"]
+    assert told == "shuffled (seed 0); split by a hash of user (train 0.75, test 0.25); key: user"
+
+
 def test_splits_by_value_follow_the_column(define, data_dir, tmp_path):
     text = "user,price,word\n1,0,jp\n2,0,de\n3,0,us\n4,0,jp\n"
     rule = by_value("word", {"train": ["jp", "us"], "test": "de"}, sources=str(tmp_path / "sources" / "*.csv"))

@@ -195,6 +195,7 @@ def _manifest(
         bytes=report.bytes,
         index_checksum=index_checksum,
         files=files,
+        arrangement=dataset.arrangement,
         owner=dataset.owner,
         description=dataset.description,
         citation=dataset.citation,
