@@ -275,6 +275,22 @@ def test_a_restart_reads_only_what_is_not_whole_yet(tmp_path, data_dir, monkeypa
     assert log.read_text().split()[3:] == ["part-2"]
 
 
+def test_what_another_cut_of_the_sources_left_is_not_taken(define, data_dir, tmp_path, monkeypatch):
+    """As another version of this package could cut them: its receipts bear the same labels."""
+    from ailab_dataproc.preparation import pipeline
+
+    dataset = define({"a.csv": clicks(1000)})
+    small(dataset, str(tmp_path / "reference"))
+    monkeypatch.setattr(pipeline, "publish", lambda *_: pytest.fail("killed before it published"))
+    monkeypatch.setattr(pipeline, "divide_all", lambda dataset, sources, layout: sources)
+    with pytest.raises(pytest.fail.Exception):
+        small(dataset, data_dir)
+    assert list(Path(data_dir).rglob("receipts/*"))
+    monkeypatch.undo()
+    small(dataset, data_dir)
+    assert digests(version(data_dir)) == digests(version(tmp_path / "reference"))
+
+
 def test_many_small_sources_share_a_shard(make, data_dir):
     report = make({f"{i:03d}.csv": clicks(2, start=i * 2) for i in range(50)})
     assert report.shards == 1

@@ -16,7 +16,7 @@ from typing import Any
 from ailab_dataproc import storage, urls
 from ailab_dataproc.dataset import Dataset, Source, is_pii, shape
 from ailab_dataproc.errors import InvalidDefinition, StorageFailed
-from ailab_dataproc.preparation.tasks import Layout
+from ailab_dataproc.preparation.tasks import Layout, Task
 from ailab_dataproc.splitting import Pooled
 
 _parsing = threading.Lock()  # CPython 3.11 raises SystemError where two threads parse at once (gh-106905)
@@ -53,6 +53,11 @@ def fingerprint_parts(
         shuffle = [dataset.order, dataset.seed] if dataset.order != "source" else None
         parts["arrangement"] = _hash([shuffle, rule and repr(replace(rule, sources=()))])
     return parts
+
+
+def tasks_part(tasks: Sequence[Task]) -> str:
+    """How the sources are shared out to tasks: what a task left holds for another run only where this is the same."""
+    return _hash([(task.label, [(source.identity, source.part) for source in task.sources]) for task in tasks])
 
 
 def fingerprint(parts: Mapping[str, str]) -> str:

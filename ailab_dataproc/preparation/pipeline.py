@@ -6,6 +6,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
+
+from ailab_dataproc import __version__
 from ailab_dataproc import schema as contract
 from ailab_dataproc.dataset import Dataset
 from ailab_dataproc.definition import module_text
@@ -14,14 +17,14 @@ from ailab_dataproc.manifest import MANIFEST, Manifest, read_manifest
 from ailab_dataproc.preparation import runners
 from ailab_dataproc.preparation.assign import check_values
 from ailab_dataproc.preparation.downloads import Cache, cache_folder
-from ailab_dataproc.preparation.fingerprint import fingerprint, fingerprint_parts, identify
+from ailab_dataproc.preparation.fingerprint import fingerprint, fingerprint_parts, identify, tasks_part
 from ailab_dataproc.preparation.job import Job
 from ailab_dataproc.preparation.options import FORMATS, Options
 from ailab_dataproc.preparation.provenance import Step, definition_file
 from ailab_dataproc.preparation.publishing import Made, publish
 from ailab_dataproc.preparation.ranges import divide_all
 from ailab_dataproc.preparation.steps import Steps, make_shards
-from ailab_dataproc.preparation.tasks import find_sources, make_tasks
+from ailab_dataproc.preparation.tasks import Task, find_sources, make_tasks
 from ailab_dataproc.report import Report
 from ailab_dataproc.splitting import Pooled
 from ailab_dataproc.storage import Folder
@@ -57,8 +60,8 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
         return _reused(final, read_manifest(final), parts)
     with locked(data_dir / dataset.name, dataset.version, f"{dataset.name}:{dataset.version}") as lock:
         if not final.exists(MANIFEST):  # by a twin that this one waited for
-            job = _job(dataset, _stage(data_dir, dataset, parts), options)
             tasks = make_tasks(divide_all(dataset, sources, options.layout), options.layout)
+            job = _job(dataset, _stage(data_dir, dataset, parts, tasks), options)
             with engine.open(job.stage) as run:
                 steps = Steps(job, run, progress=options.progress)
                 receipts = make_shards(steps, tasks, tuple(dataset.splits))
@@ -105,9 +108,10 @@ def _reused(final: Folder, manifest: Manifest, parts: Mapping[str, str]) -> Repo
     )
 
 
-def _stage(data_dir: Folder, dataset: Dataset, parts: Mapping[str, str]) -> Folder:
-    """Where shards grow unseen. On a disk it becomes the version by one rename; its name finds it after a crash."""
-    return data_dir / dataset.name / f".incomplete-{dataset.version}-{fingerprint(parts)[:16]}"
+def _stage(data_dir: Folder, dataset: Dataset, parts: Mapping[str, str], tasks: Sequence[Task]) -> Folder:
+    """Where shards grow unseen, and are found after a crash: by all that decides which task writes which bytes."""
+    decisive = {**parts, "tasks": tasks_part(tasks), "package": __version__, "pyarrow": pa.__version__}
+    return data_dir / dataset.name / f".incomplete-{dataset.version}-{fingerprint(decisive)[:16]}"
 
 
 def _job(dataset: Dataset, stage: Folder, options: Options) -> Job:
