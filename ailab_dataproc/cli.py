@@ -26,7 +26,7 @@ from ailab_dataproc.commands.options import (
 )
 from ailab_dataproc.commands.stats import stats
 from ailab_dataproc.errors import DamagedData
-from ailab_dataproc.program import Program
+from ailab_dataproc.program import INTERRUPTED, Program
 
 if TYPE_CHECKING:
     pass
@@ -261,7 +261,14 @@ cli.add_command(stats)
 
 def main() -> None:
     """The console script."""
-    cli(prog_name=PROGRAM, complete_var=_VARIABLE)
+    try:
+        cli(prog_name=PROGRAM, complete_var=_VARIABLE)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # threads that are at work would be waited for, or print what they leave behind
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(INTERRUPTED)
+        raise
 
 
 def _parse_sources(texts: tuple[str, ...]) -> dict[str, list[str]]:

@@ -11,7 +11,8 @@ import click
 
 from ailab_dataproc.errors import AilabError
 
-_USAGE, _INTERNAL, _INTERRUPTED = 2, 70, 130  # exit codes
+INTERRUPTED = 130  # exit code
+_USAGE, _INTERNAL = 2, 70
 # Messages are written for Python; these words are said differently here.
 _SPOKEN = {
     "columns=[…]": "--columns",
@@ -42,7 +43,7 @@ class Program(click.Group):
                 message = message.replace(python, here)
             self._end(ctx, _USAGE, f"error: {message}")
         except KeyboardInterrupt:
-            self._end(ctx, _INTERRUPTED, "interrupted; run the same command again to go on")
+            self._end(ctx, INTERRUPTED, "interrupted; run the same command again to go on")
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # `… | head`: click ends quietly
