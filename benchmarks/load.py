@@ -7,17 +7,15 @@ Every measurement is a fresh process; what it had in memory before the load is t
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+import fresh
 from machine import write_results
 
 import ailab_dataproc as adp
@@ -34,12 +32,9 @@ CASES = {
 
 def main() -> None:
     """Measure every backend on every case, in turns, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=4_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "load.jsonl")
-    parser.add_argument("--one", nargs=3, metavar=("BACKEND", "CASE", "FOLDER"), help=argparse.SUPPRESS)
-    asked = parser.parse_args()
+    options = fresh.parser("load", __doc__, nargs=3, metavar=("BACKEND", "CASE", "FOLDER"))
+    options.add_argument("--rows", type=int, default=4_000_000)
+    asked = options.parse_args()
     if asked.one:
         print(json.dumps(_measure(*asked.one)))
         return
@@ -59,9 +54,7 @@ def _rounds(work: str, rounds: int) -> list[dict[str, Any]]:
     for _ in range(rounds):
         for case in CASES:
             for name in BACKENDS:
-                command = [sys.executable, __file__, "--one", name, case, work]
-                done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-                found.setdefault((case, name), []).append(json.loads(done.stdout))
+                found.setdefault((case, name), []).append(fresh.measured(__file__, name, case, work))
     return [_summary(case, name, runs) for (case, name), runs in found.items()]
 
 

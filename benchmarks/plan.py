@@ -10,17 +10,15 @@ noisy machine disturbs all alike.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
+import fresh
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -59,12 +57,9 @@ CASES: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     """Measure all cases in turns and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shards", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "plan.jsonl")
-    parser.add_argument("--one", nargs=3, metavar=("CASE", "SHARDS", "FOLDER"), help=argparse.SUPPRESS)
-    asked = parser.parse_args()
+    options = fresh.parser("plan", __doc__, nargs=3, metavar=("CASE", "SHARDS", "FOLDER"))
+    options.add_argument("--shards", type=int, default=1_000_000)
+    asked = options.parse_args()
     if asked.one:
         case, shards, work = asked.one
         print(json.dumps(measure(case, int(shards), work)))
@@ -158,9 +153,7 @@ def _rounds(work: str, shards: int, rounds: int) -> list[dict[str, Any]]:
     found: dict[str, list[dict[str, Any]]] = {}
     for number in range(rounds):
         for case in CASES:
-            command = [sys.executable, __file__, "--one", case, str(shards), work]
-            done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-            found.setdefault(case, []).append(json.loads(done.stdout))
+            found.setdefault(case, []).append(fresh.measured(__file__, case, shards, work))
             print(f"round {number + 1} {case:32} {found[case][-1]['seconds']:.2f} s", file=sys.stderr)
     return [_summary(case, shards, runs) for case, runs in found.items()]
 

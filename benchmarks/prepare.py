@@ -11,13 +11,11 @@ The ways take turns, so that a noisy machine disturbs all alike. Each way's rows
 
 from __future__ import annotations
 
-import argparse
 import glob
 import json
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import fresh
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
@@ -43,15 +42,12 @@ ROWS_FILE = "rows"
 
 def main() -> None:
     """Measure all ways on both kinds of sources and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=4_000_000)
-    parser.add_argument(
+    options = fresh.parser("prepare", __doc__, nargs=3, metavar=("WAY", "KIND", "FOLDER"))
+    options.add_argument("--rows", type=int, default=4_000_000)
+    options.add_argument(
         "--tfds-rows", type=int, default=20_000, help="TFDS gets a sample: it is slow and keeps all in memory"
     )
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "prepare.jsonl")
-    parser.add_argument("--one", nargs=3, metavar=("WAY", "KIND", "FOLDER"), help=argparse.SUPPRESS)
-    asked = parser.parse_args()
+    asked = options.parse_args()
     if asked.one:
         print(json.dumps(_measure(*asked.one)))
         return
@@ -96,9 +92,7 @@ def _rounds(work: Path, rounds: int) -> list[dict[str, Any]]:
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for number in range(rounds):
         for kind, way in CASES:
-            command = [sys.executable, __file__, "--one", way, kind, str(work)]
-            done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-            result = json.loads(done.stdout.splitlines()[-1])
+            result = fresh.measured(__file__, way, kind, work)
             found.setdefault((kind, way), []).append(result)
             print(f"round {number + 1} {kind:7} {way:28} {result['rows_per_second']:>12,.0f} rows/s", file=sys.stderr)
     return [_summary(kind, way, runs) for (kind, way), runs in found.items()]

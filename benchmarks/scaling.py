@@ -10,18 +10,16 @@ Every measurement is a fresh process.
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+import fresh
 import pyarrow as pa
 from machine import write_results
 
@@ -35,13 +33,10 @@ SCHEMA = pa.schema([adp.column("word", pa.string(), "counted down to"), adp.colu
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--work", type=int, default=200_000, help="rows of each source of heavy Python")
-    parser.add_argument("--rows", type=int, nargs=2, default=(2_000_000, 20_000_000), help="for the memory")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "scaling.jsonl")
-    parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
+    options = fresh.parser("scaling", __doc__, nargs="+")
+    options.add_argument("--work", type=int, default=200_000, help="rows of each source of heavy Python")
+    options.add_argument("--rows", type=int, nargs=2, default=(2_000_000, 20_000_000), help="for the memory")
+    asked = options.parse_args()
     if asked.one:
         print(json.dumps(ONE[asked.one[0]](*asked.one[1:])))
         return
@@ -78,9 +73,7 @@ def _memory(rows: tuple[int, int]) -> Iterator[dict[str, Any]]:
 
 
 def _fresh(*case: Any) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--one", *map(str, case)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    result = fresh.measured(__file__, *case)
     print(case, result, file=sys.stderr)
     return result
 
