@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import shutil
@@ -16,7 +15,7 @@ from typing import Any
 
 from ailab_dataproc.errors import AilabError, DamagedData
 from ailab_dataproc.settings import load_settings
-from ailab_dataproc.storage import Folder
+from ailab_dataproc.storage import Folder, HashingFile
 
 _BLOCK = 8 << 20  # bytes of a request
 _ABANDONED = 3600.0  # seconds after which a temporary file is nobody's
@@ -147,13 +146,11 @@ def _fetched(folder: Folder, name: str, checksum: str, temporary: Path, path: Pa
     """Copy a shard from its bucket, and give it its name once its bytes are known to be right."""
     import pyarrow as pa
 
-    digest = hashlib.sha256()
     try:
         with folder.open(name, temporary.stat().st_size) as source, open(temporary, "r+b") as target:
-            while block := source.read(_BLOCK):
-                digest.update(block)
-                target.write(block)
-        if f"sha256:{digest.hexdigest()}" != checksum:
+            hashing = HashingFile(target)
+            shutil.copyfileobj(source, hashing, _BLOCK)
+        if hashing.checksum != checksum:
             raise DamagedData(f"{folder.path(name)}: the shard has other bytes than were written. Run verify.")
         found = pa.memory_map(str(temporary))  # before another process could evict it
         os.replace(temporary, path)

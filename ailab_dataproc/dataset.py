@@ -12,7 +12,7 @@ import pyarrow as pa
 from ailab_dataproc import urls
 from ailab_dataproc.download import Download
 from ailab_dataproc.errors import InvalidDefinition, unknown
-from ailab_dataproc.splitting import ByValue, Pooled, arrangement
+from ailab_dataproc.splitting import ByValue, Pooled, arrangement, strings
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(/[a-z0-9][a-z0-9_]*)*")
 _VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
@@ -123,8 +123,8 @@ class Dataset:
                     "and not 'all'."
                 )
         if not isinstance(self.splits, Pooled):
-            object.__setattr__(self, "splits", {k: _strings(v) for k, v in self.splits.items()})
-        object.__setattr__(self, "key", _strings(self.key))
+            object.__setattr__(self, "splits", {k: strings(v) for k, v in self.splits.items()})
+        object.__setattr__(self, "key", strings(self.key))
         _check_arrangement(self)
         _check_downloads(self.name, self.downloads)
         object.__setattr__(self, "downloads", dict(self.downloads))
@@ -282,10 +282,6 @@ def _check_schema(name: str, schema: pa.Schema) -> None:
         if one.name in seen:
             raise InvalidDefinition(f"{name}: column {one.name!r} is declared twice. Rename or remove one.")
         seen.add(one.name)
-
-
-def _strings(value: str | Sequence[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def _meta(field_: pa.Field, key: str) -> str:

@@ -13,6 +13,7 @@ from ailab_dataproc.preparation.options import FORMATS, Options
 from ailab_dataproc.preparation.pipeline import prepare_dataset
 from ailab_dataproc.report import Report
 from ailab_dataproc.settings import load_settings
+from ailab_dataproc.splitting import strings
 
 
 def prepare(  # noqa: PLR0913 - all but the first have a name and a default
@@ -54,7 +55,7 @@ def prepare(  # noqa: PLR0913 - all but the first have a name and a default
             raise unknown("version", version, [found.version], where=name, hint="Its definition makes no other.")
     else:
         found, file = dataset, None
-    given = {k: (v,) if isinstance(v, str) else tuple(v) for k, v in (sources or {}).items()}
+    given = {split: strings(places) for split, places in (sources or {}).items()}
     options: dict[str, Any] = {"runner": runner, "workers": workers, "formats": tuple(formats), "progress": progress}
     options |= {"cluster": cluster, "beam_options": beam_options, "definition": file}
     return prepare_dataset(

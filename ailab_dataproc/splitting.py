@@ -89,7 +89,7 @@ def by_hash(
     Raises:
         InvalidDefinition: no column, a share that isn't between 0 and 1, or shares that don't sum to 1.
     """
-    names = _texts(columns)
+    names = strings(columns)
     told = f"by_hash({', '.join(map(repr, names))})"
     if not names:
         raise InvalidDefinition("by_hash: no columns. Name at least one, such as by_hash('user', …).")
@@ -98,7 +98,7 @@ def by_hash(
             raise InvalidDefinition(f"{told}: split {name!r} has the share {share!r}, wanted a number from 0 to 1.")
     if not math.isclose(sum(shares.values()), 1, abs_tol=1e-9):
         raise InvalidDefinition(f"{told}: the shares sum to {sum(shares.values()):g}, wanted 1. Mend them.")
-    return ByHash(_texts(sources), names, tuple((name, float(share)) for name, share in shares.items()), seed)
+    return ByHash(strings(sources), names, tuple((name, float(share)) for name, share in shares.items()), seed)
 
 
 def by_value(column: str, values: Mapping[str, Any], *, sources: str | Sequence[str]) -> ByValue:
@@ -122,8 +122,9 @@ def by_value(column: str, values: Mapping[str, Any], *, sources: str | Sequence[
         for value in found[name]:
             if owner.setdefault(value, name) != name:
                 raise InvalidDefinition(f"{told}: {owner[value]!r} and {name!r} both name the value {value!r}.")
-    return ByValue(_texts(sources), (column,), tuple(found.items()))
+    return ByValue(strings(sources), (column,), tuple(found.items()))
 
 
-def _texts(value: str | Sequence[str]) -> tuple[str, ...]:
+def strings(value: str | Sequence[str]) -> tuple[str, ...]:
+    """One text or several, as several."""
     return (value,) if isinstance(value, str) else tuple(value)

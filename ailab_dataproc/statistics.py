@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from typing import Any
 
 from ailab_dataproc.errors import DamagedData, NotPrepared, unknown
 from ailab_dataproc.manifest import STATISTICS, Prepared
-from ailab_dataproc.storage import checksum
+from ailab_dataproc.storage import checksum_of
 
 
 def read_statistics(
@@ -55,13 +56,17 @@ def _load(prepared: Prepared) -> dict[str, Any]:
             f"{prepared.name}: was prepared before statistics were kept. Prepare a new version of it to get them."
         )
     where = prepared.folder.path(STATISTICS)
-    if not prepared.folder.exists(STATISTICS):
-        raise DamagedData(f"{where}: the statistics are missing. Restore the file; the data load without it.")
-    if checksum(prepared.folder, STATISTICS) != written:
+    try:
+        content = prepared.folder.read(STATISTICS)
+    except FileNotFoundError as error:
+        raise DamagedData(
+            f"{where}: the statistics are missing. Restore the file; the data load without it."
+        ) from error
+    if checksum_of(io.BytesIO(content)) != written:
         raise DamagedData(
             f"{where}: is not the file that the manifest was written with. Restore it; the data load without it."
         )
-    return dict(json.loads(prepared.folder.read(STATISTICS)))
+    return dict(json.loads(content))
 
 
 def _told(column: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 Counts, bounds, mean, standard deviation and lengths are exact. What stands under "approximate" is not: distinct
 integers come from a sketch of all rows; other distinct values, the most frequent ones and the quantiles from one row in
-32 of a task that has more than 32,768. Of personal data no value is kept, only how many there are and how long.
+64 of a task that has more than 32,768. Of personal data no value is kept, only how many there are and how long.
 """
 
 from __future__ import annotations

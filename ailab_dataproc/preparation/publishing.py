@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from ailab_dataproc.preparation.provenance import Step, provenance
 from ailab_dataproc.preparation.shards import index_schema, stored_columns
 from ailab_dataproc.preparation.summary import statistics_file
 from ailab_dataproc.report import Report, peak_memory, versions
-from ailab_dataproc.storage import Folder, HashingFile, checksum
+from ailab_dataproc.storage import Folder, HashingFile, checksum_of
 from ailab_dataproc.urls import local_path, shown
 
 _RECORDED = ("ailab_dataproc", "pyarrow", "numpy", "apache-beam", "tensorflow-datasets")
@@ -56,14 +56,17 @@ def publish(
     index, files = _number_shards(made.job, receipts)
     splits = _shard_rows(index, made.dataset)
     index_checksum = write_table(stage, INDEX, index)
-    write_table(stage, SOURCES, _source_table(sources))
-    metadata = _write_tfds(made, index, splits) if "tfrecord" in made.options.formats else []
-    report = _report(made, index, splits, final)
-    _write_statistics(made, receipts, index)
+    sizes = _sizes(index)
+    beside = {SOURCES: write_table(stage, SOURCES, _source_table(sources))}
+    contents = _tfds_metadata(made, sizes, splits) if "tfrecord" in made.options.formats else {}
+    report = _report(made, sizes, splits, final)
+    contents[STATISTICS] = _statistics(made, receipts, index)
     if made.definition:
-        stage.write(DEFINITION, made.definition.read_bytes())
-    beside = [SOURCES, STATISTICS, *metadata, *([DEFINITION] if made.definition else [])]
-    manifest = _manifest(made, splits, report, index_checksum, {name: checksum(stage, name) for name in beside})
+        contents[DEFINITION] = made.definition.read_bytes()
+    for name, content in contents.items():
+        stage.write(name, content)
+        beside[name] = checksum_of(io.BytesIO(content))
+    manifest = _manifest(made, splits, report, index_checksum, beside)
     stage.write(MANIFEST, manifest.model_dump_json(indent=2).encode())
     files |= {name: name for name in (INDEX, *beside, MANIFEST)}
     return report if stage.become(final, files, MANIFEST) else None
@@ -131,46 +134,48 @@ def write_table(folder: Folder, name: str, table: pa.Table) -> str:
     return hashing.checksum
 
 
-def _write_statistics(made: Made, receipts: Sequence[pa.Table], index: pa.Table) -> None:
+def _statistics(made: Made, receipts: Sequence[pa.Table], index: pa.Table) -> bytes:
     """Merge what the tasks have counted."""
     told = [receipt.schema.metadata or {} for receipt in receipts]
     parts = {split: [one[split.encode()] for one in told if split.encode() in one] for split in made.dataset.splits}
-    made.job.stage.write(STATISTICS, statistics_file(stored_columns(made.dataset.schema), parts, index))
+    return statistics_file(stored_columns(made.dataset.schema), parts, index)
 
 
-def _write_tfds(made: Made, index: pa.Table, splits: Mapping[str, Sequence[int]]) -> list[str]:
-    """Write TFDS's metadata, which knows folders only, by way of a temporary one; returns the names."""
+def _sizes(index: pa.Table) -> dict[tuple[str, str], int]:
+    """Bytes as stored, by format and split."""
+    rows = index.group_by(["format", "split"]).aggregate([("bytes", "sum")]).to_pylist()
+    return {(row["format"], row["split"]): row["bytes_sum"] for row in rows}
+
+
+def _tfds_metadata(
+    made: Made, sizes: Mapping[tuple[str, str], int], splits: Mapping[str, Sequence[int]]
+) -> dict[str, bytes]:
+    """TFDS's metadata, which knows folders only, by way of a temporary one: contents by name."""
     from ailab_dataproc.preparation.tfds import SplitFiles, write_metadata
 
-    sizes: dict[str, int] = {}
-    for row in index.select(["split", "format", "bytes"]).to_pylist():
-        if row["format"] == "tfrecord":
-            sizes[row["split"]] = sizes.get(row["split"], 0) + row["bytes"]
     with tempfile.TemporaryDirectory() as folder:
         write_metadata(
             folder,
             made.dataset,
-            splits={split: SplitFiles(tuple(rows), sizes.get(split, 0)) for split, rows in splits.items()},
+            splits={
+                split: SplitFiles(tuple(rows), sizes.get(("tfrecord", split), 0)) for split, rows in splits.items()
+            },
             file_template="tfrecord/{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
             metadata={"ailab_dataproc": {"name": made.dataset.name, "fingerprint": fingerprint(made.parts)}},
         )
-        names = sorted(os.listdir(folder))
-        for name in names:
-            made.job.stage.write(name, Path(folder, name).read_bytes())
-    return names
+        return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
 
 
-def _report(made: Made, index: pa.Table, splits: Mapping[str, Sequence[int]], final: Folder) -> Report:
-    sizes = dict.fromkeys(made.options.formats, 0)
-    for row in index.select(["format", "bytes"]).to_pylist():
-        sizes[row["format"]] += row["bytes"]
+def _report(
+    made: Made, sizes: Mapping[tuple[str, str], int], splits: Mapping[str, Sequence[int]], final: Folder
+) -> Report:
     return Report(
         step="prepare",
         dataset=f"{made.dataset.name}:{made.dataset.version}",
         location=final.url,
         rows={split: sum(rows) for split, rows in splits.items()},
         shards=sum(len(rows) for rows in splits.values()),
-        bytes=sizes,
+        bytes={kind: sum(size for (one, _), size in sizes.items() if one == kind) for kind in made.options.formats},
         seconds=time.perf_counter() - made.started,
         peak_memory=peak_memory(),
         runner=f"{made.engine['runner']}, {made.engine['workers'] or 'its cluster chooses how many'} workers",

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ailab_dataproc.preparation.job import Job
-from ailab_dataproc.storage import Folder, HashingFile
+from ailab_dataproc.storage import Folder
 
 KEY = "__key"
 _BATCH = 8_192  # rows of a run that are read at a time
@@ -69,27 +69,27 @@ def write_run(stage: Folder, path: str, table: pa.Table, keys: np.ndarray) -> di
     ordered = keys[order]
     rows = rows.append_column(KEY, pa.array(ordered))
     with stage.create(path) as file:
-        hashing = HashingFile(file)
-        with pa.ipc.new_file(hashing, rows.schema) as writer:
+        with pa.ipc.new_file(file, rows.schema) as writer:
             writer.write_table(rows, max_chunksize=_BATCH)
-    return {"path": path, "bytes": hashing.count, "rows": len(rows), "first": ordered[::_BATCH].tolist()}
+        size = file.tell()
+    return {"path": path, "bytes": size, "rows": len(rows), "first": ordered[::_BATCH].tolist()}
 
 
 def write_runs(stage: Folder, name: str, runs: list[dict[str, Any]]) -> None:
     """Say, last of all, which runs a task has left."""
-    _write_table(stage, name, pa.Table.from_pylist(runs, schema=_SCHEMA))
+    write_arrow(stage, name, pa.Table.from_pylist(runs, schema=_SCHEMA))
 
 
 def collect(stage: Folder, folder: str, receipts: Iterable[pa.Table]) -> pa.Table:
     """Join what all tasks left into one table that every later step reads."""
     table = pa.concat_tables([_SCHEMA.empty_table(), *receipts]).combine_chunks()
-    _write_table(stage, f"{folder}/{_ALL}", table)
+    write_arrow(stage, f"{folder}/{_ALL}", table)
     return table
 
 
 def read_bucket(job: Job, folder: str, bucket: Bucket, split: str | None = None) -> Iterator[tuple[str, pa.Table]]:
     """The rows of a bucket from each run, in the order of the tasks, with the task's label; ``KEY`` is among them."""
-    runs = pa.ipc.open_file(io.BytesIO(job.stage.read(f"{folder}/{_ALL}"))).read_all()
+    runs = read_arrow(job.stage.read(f"{folder}/{_ALL}"))
     if split is not None:
         runs = runs.filter(pc.field("split") == split)
     for run in runs.select(["task", "path", "first"]).to_pylist():
@@ -113,8 +113,14 @@ def _read_range(stage: Folder, path: str, first: list[int], bounds: tuple[int, i
     return rows.slice(start, stop - start) if stop > start else None
 
 
-def _write_table(stage: Folder, name: str, table: pa.Table) -> None:
+def write_arrow(stage: Folder, name: str, table: pa.Table) -> None:
+    """Write a small table as an Arrow file, with the metadata of its schema."""
     sink = io.BytesIO()
     with pa.ipc.new_file(sink, table.schema) as file:
         file.write_table(table)
     stage.write(name, sink.getvalue())
+
+
+def read_arrow(content: bytes) -> pa.Table:
+    """What `write_arrow` has written."""
+    return pa.ipc.open_file(io.BytesIO(content)).read_all()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -14,6 +13,7 @@ from ailab_dataproc.preparation.assign import assign
 from ailab_dataproc.preparation.job import Job
 from ailab_dataproc.preparation.keys import KeyWriter
 from ailab_dataproc.preparation.reading import Rows, read_rows
+from ailab_dataproc.preparation.runs import read_arrow, write_arrow
 from ailab_dataproc.preparation.shards import ShardWriter, index_schema
 from ailab_dataproc.preparation.tasks import Task
 
@@ -53,11 +53,7 @@ def shared_out(job: Job, task: Task, rows: Rows) -> Iterator[tuple[str, pa.Recor
 def write_receipt(job: Job, name: str, entries: list[dict[str, Any]], profiles: Iterable[tuple[str, bytes]]) -> None:
     """Say, last of all, which shards an item has become; what statistics need of each split travels as metadata."""
     schema = index_schema(job.schema).with_metadata(dict(profiles))
-    receipt = pa.Table.from_pylist(entries, schema=schema)
-    sink = io.BytesIO()
-    with pa.ipc.new_file(sink, receipt.schema) as file:
-        file.write_table(receipt)
-    job.stage.write(name, sink.getvalue())
+    write_arrow(job.stage, name, pa.Table.from_pylist(entries, schema=schema))
 
 
 def read_receipts(job: Job, names: Iterable[str]) -> dict[str, pa.Table]:
@@ -65,7 +61,7 @@ def read_receipts(job: Job, names: Iterable[str]) -> dict[str, pa.Table]:
     sizes = job.stage.sizes()
     found = {}
     for name, content in job.stage.read_many(set(names) & sizes.keys()).items():
-        receipt = pa.ipc.open_file(io.BytesIO(content)).read_all()
+        receipt = read_arrow(content)
         wanted = zip(receipt["path"].to_pylist(), receipt["bytes"].to_pylist(), strict=True)
         if all(sizes.get(path) == size for path, size in wanted):
             found[name] = receipt

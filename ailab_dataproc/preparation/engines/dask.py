@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ailab_dataproc.cluster import connect, find_cluster
 from ailab_dataproc.errors import AilabError, ClusterFailed, InvalidRequest, require
 from ailab_dataproc.preparation.engines import dask_workers
+from ailab_dataproc.preparation.engines.items import spoken
 from ailab_dataproc.storage import Folder
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _run(client: Any, function: Callable[[Any], object], items: Sequence[Any]) -
     given_up = [item for item, _ in _feed(client, function, items, window)]
     for deadly, error in [found for item in given_up for found in _feed(client, function, [item], 1)]:
         raise ClusterFailed(
-            f"{_told(deadly)}: the {error.allowed_failures + 1} Dask workers died that worked on nothing else, the "
+            f"{spoken(deadly)}: the {error.allowed_failures + 1} Dask workers died that worked on nothing else, the "
             f"last was {error.last_worker.address}. Give workers more memory, or cut the source into smaller ones."
         ) from error
 
@@ -131,19 +132,12 @@ def _checked(future: Any, item: Any) -> KilledWorker | None:
     if isinstance(error, AilabError):
         raise error
     told = " ".join(f"{type(error).__name__}: {error}".split())
-    raise ClusterFailed(f"{_told(item)}: failed on the Dask cluster ({told}).") from error
+    raise ClusterFailed(f"{spoken(item)}: failed on the Dask cluster ({told}).") from error
 
 
 def _lost(what: str, running: dict[str, tuple[Any, Any]]) -> str:
-    first = [_told(item) for _, item in list(running.values())[:3]]
+    first = [spoken(item) for _, item in list(running.values())[:3]]
     return (
         f"{what}, while {len(running)} tasks were under way ({'; '.join(first)}). Whole shards are kept: prepare it "
         "again to go on."
     )
-
-
-def _told(item: Any) -> str:
-    """An item in words: its label, and the sources that it reads."""
-    urls = [source.url for source in getattr(item, "sources", ())]
-    shown = ", ".join(urls[:3]) + (f" and {len(urls) - 3} more" if len(urls) > 3 else "")
-    return f"task {item.label}" + (f" ({shown})" if shown else "")

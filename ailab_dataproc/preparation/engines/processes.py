@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ailab_dataproc.errors import ClusterFailed, require
+from ailab_dataproc.preparation.engines.items import spoken
 from ailab_dataproc.preparation.engines.memory import keep_memory
 from ailab_dataproc.storage import Folder
 
@@ -46,9 +47,8 @@ class ProcessEngine:
             left = again
         deadly = [item for item in left if _round(function, [item], 1)]  # alone, so that the error names the right one
         if deadly:
-            urls = ", ".join(source.url for source in getattr(deadly[0], "sources", ())[:3])
             raise ClusterFailed(
-                f"task {deadly[0].label}{f' ({urls})' if urls else ''}: the process died that worked on nothing else; "
+                f"{spoken(deadly[0])}: the process died that worked on nothing else; "
                 "the system kills processes that take too much memory. Use fewer workers, or cut the source into "
                 "smaller ones. Whole shards are kept."
             )
