@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
 from ailab_dataproc import catalog, storage
 from ailab_dataproc.backends import BACKENDS, backend
-from ailab_dataproc.backends.numpy import to_numpy
-from ailab_dataproc.backends.shards import Part, Selection, read_part
+from ailab_dataproc.batching import WINDOW, cut, in_order, shuffled
 from ailab_dataproc.errors import InvalidRequest, NotPrepared, unknown
 from ailab_dataproc.manifest import Prepared, list_names, open_prepared, parse_reference
 from ailab_dataproc.planning import Plan, check_ladder, choose
@@ -33,7 +28,8 @@ def load(reference: str, *, split: str = "all", backend: str = "auto", **selecti
         split: such as ``"train"``, ``"train[:80%]"``, ``"train+test"``; ``"all"`` for all splits in order.
         backend: ``"arrow"``, ``"numpy"``, ``"pandas"``, ``"dask"``, or ``"auto"``, which takes the first of the ladder
             (pandas, then dask) that fits into this machine and logs one line that says so.
-        **selecting: what `plan` takes: columns, filters, version, nulls, family, allow_pii, data_dir.
+        **selecting: what `plan` takes: columns, filters, version, nulls, dtypes, family, allow_pii,
+            data_dir.
 
     Returns:
         A ``pyarrow.Table``, a dict of ``numpy.ndarray``, a ``pandas.DataFrame`` or a ``dask.dataframe.DataFrame``.
@@ -63,6 +59,7 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
     version: str | None = None,
     family: str | None = None,
     nulls: str = "refuse",
+    dtypes: str = "arrow",
     allow_pii: bool = False,
     data_dir: str | None = None,
 ) -> Plan:
@@ -79,11 +76,12 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
         version: another way to pin ``1.2.0``.
         family: narrows "auto" to ``"eager"`` or ``"lazy"`` backends.
         nulls: what NumPy does with nullable columns: ``"refuse"`` them, or return masked arrays (``"mask"``).
+        dtypes: what pandas and Dask hold columns as: ``"arrow"`` (exact), or ``"numpy"``.
         allow_pii: whether columns with personal data may be loaded.
         data_dir: where to look; by default as the settings say.
     """
     settings, prepared = _open(reference, version, data_dir)
-    request = Request(split=split, columns=columns, filters=filters, nulls=nulls, allow_pii=allow_pii)
+    request = Request(split=split, columns=columns, filters=filters, nulls=nulls, dtypes=dtypes, allow_pii=allow_pii)
     selected = select(prepared, request)
     names = list(BACKENDS) if backend == "auto" else [backend]
     considered = {name: _backend(name) for name in names}
@@ -132,8 +130,8 @@ def batches(
     selected = select(prepared, Request(**selecting))
     choose(_at_a_time(selected), Machine.here(), {format: _backend(format)}, asked=format, ladder=())
     selection = selected.selection
-    tables = _shuffled(selection, seed) if shuffle else _tables(selection.parts, selection.schema)
-    return _cut(tables, selection, batch_size, format, drop_last)
+    tables = shuffled(selection, seed) if shuffle else in_order(selection.parts, selection.schema)
+    return cut(tables, selection, batch_size, format, drop_last)
 
 
 def open_known(reference: str, settings: Settings, version: str | None = None) -> Prepared:
@@ -162,51 +160,5 @@ def _open(reference: str, version: str | None, data_dir: str | None) -> tuple[Se
 def _at_a_time(selected: Selected) -> Need:
     """What `batches` has in memory: a window of shards, and the one that is read meanwhile."""
     need = selected.need
-    shards = _WINDOW + 1
+    shards = WINDOW + 1
     return replace(need, rows=min(need.rows, selected.most_rows * shards), bytes=min(need.bytes, need.largest * shards))
-
-
-def _tables(parts: Sequence[Part], schema: pa.Schema) -> Iterator[pa.Table]:
-    """One table a part; the next one is read meanwhile."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        ahead = None
-        for part in parts:
-            following = pool.submit(read_part, part, schema)
-            if ahead is not None:
-                yield ahead.result()
-            ahead = following
-        if ahead is not None:
-            yield ahead.result()
-
-
-_WINDOW = 4  # shards whose rows are permuted together
-
-
-def _shuffled(selection: Selection, seed: int) -> Iterator[pa.Table]:
-    """Shards in a random order, rows permuted within windows of them."""
-    order = np.random.Generator(np.random.PCG64(seed)).permutation(len(selection.parts))
-    tables = _tables([selection.parts[i] for i in order], selection.schema)
-    window: list[pa.Table] = []
-    for number, table in enumerate(tables):
-        window.append(table)
-        if len(window) == _WINDOW or number == len(order) - 1:
-            rows = pa.concat_tables(window)
-            random = np.random.Generator(np.random.PCG64([seed, number]))
-            window = []
-            yield rows.take(pa.array(random.permutation(len(rows))))
-
-
-def _cut(tables: Iterator[pa.Table], selection: Selection, size: int, format_: str, drop_last: bool) -> Iterator[Any]:
-    rest = selection.schema.empty_table()
-    for table in tables:
-        rest = pa.concat_tables([rest, table]) if len(rest) else table
-        full = len(rest) - len(rest) % size
-        for start in range(0, full, size):
-            yield _batch(rest.slice(start, size), format_, selection.nulls)
-        rest = rest.slice(full)
-    if len(rest) and not drop_last:
-        yield _batch(rest, format_, selection.nulls)
-
-
-def _batch(table: pa.Table, format_: str, nulls: str) -> Any:
-    return table if format_ == "arrow" else to_numpy(table, nulls)

@@ -12,37 +12,166 @@ import pyarrow.types as t
 from ailab_dataproc.errors import DamagedData, InvalidDefinition
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """What a column of one Arrow type becomes on each backend."""
+    """What a column of one family of Arrow types becomes on each backend."""
 
     arrow: str  # the family of Arrow types
+    matches: Callable[[pa.DataType], bool]
     numpy: str  # dtype and shape of the array; n is the number of rows
     pandas: str  # dtype in pandas and in each partition of Dask
-    matches: Callable[[pa.DataType], bool]
+    pandas_numpy: str  # the same with dtypes="numpy"
+    polars: str
+    cudf: str  # dtype in cudf and in each partition of dask_cudf
+    tf: str  # the tensor of a tf.data.Dataset
+    torch: str
 
 
-# Arrow is the value space; pandas and Dask carry it unchanged, NumPy is a declared projection of it.
+# Arrow is the value space; pandas and Dask carry it unchanged, the others are declared projections of it.
 CONTRACTS: tuple[Contract, ...] = (
-    Contract("bool", "bool", "bool[pyarrow]", t.is_boolean),
-    Contract("int8 … int64, uint8 … uint64", "the same integer", "ArrowDtype of the same", t.is_integer),
-    Contract("float16, float32, float64", "the same float", "ArrowDtype of the same; NaN is not null", t.is_floating),
     Contract(
-        "string, large_string", "object: str", "ArrowDtype(string)", lambda x: t.is_string(x) or t.is_large_string(x)
+        arrow="bool",
+        matches=t.is_boolean,
+        numpy="bool",
+        pandas="bool[pyarrow]",
+        pandas_numpy="bool; nullable: boolean",
+        polars="Boolean",
+        cudf="bool",
+        tf="tf.bool",
+        torch="torch.bool",
     ),
     Contract(
-        "binary, large_binary", "object: bytes", "ArrowDtype(binary)", lambda x: t.is_binary(x) or t.is_large_binary(x)
+        arrow="int8 … int64, uint8 … uint64",
+        matches=t.is_integer,
+        numpy="the same integer",
+        pandas="ArrowDtype of the same",
+        pandas_numpy="the same integer; nullable: Int64 …",
+        polars="the same integer",
+        cudf="the same integer",
+        tf="the same integer",
+        torch="the same integer",
     ),
-    Contract("dictionary", "as its value type", "ArrowDtype(dictionary)", t.is_dictionary),
-    Contract("timestamp", "datetime64[unit], in UTC", "ArrowDtype(timestamp)", t.is_timestamp),
-    Contract("date32", "datetime64[D]", "ArrowDtype(date32)", t.is_date32),
-    Contract("duration", "timedelta64[unit]", "ArrowDtype(duration)", t.is_duration),
-    Contract("decimal128", "object: decimal.Decimal", "ArrowDtype(decimal128)", t.is_decimal128),
-    Contract("fixed-size list", "(n, *shape) of the values", "ArrowDtype(list)", t.is_fixed_size_list),
     Contract(
-        "list, large_list", "object: one array a row", "ArrowDtype(list)", lambda x: t.is_list(x) or t.is_large_list(x)
+        arrow="float16, float32, float64",
+        matches=t.is_floating,
+        numpy="the same float",
+        pandas="ArrowDtype of the same; NaN is not null",
+        pandas_numpy="the same float; null becomes NaN",
+        polars="the same float",
+        cudf="the same float; no float16",
+        tf="the same float",
+        torch="the same float",
     ),
-    Contract("struct", "object: dict", "ArrowDtype(struct)", t.is_struct),
+    Contract(
+        arrow="string, large_string",
+        matches=lambda x: t.is_string(x) or t.is_large_string(x),
+        numpy="object: str",
+        pandas="ArrowDtype(string)",
+        pandas_numpy="str",
+        polars="String",
+        cudf="str",
+        tf="tf.string",
+        torch="a list of str",
+    ),
+    Contract(
+        arrow="binary, large_binary",
+        matches=lambda x: t.is_binary(x) or t.is_large_binary(x),
+        numpy="object: bytes",
+        pandas="ArrowDtype(binary)",
+        pandas_numpy="object: bytes",
+        polars="Binary",
+        cudf="refused",
+        tf="tf.string",
+        torch="a list of bytes",
+    ),
+    Contract(
+        arrow="dictionary",
+        matches=t.is_dictionary,
+        numpy="as its value type",
+        pandas="ArrowDtype(dictionary)",
+        pandas_numpy="category",
+        polars="Categorical; of numbers: as its value type",
+        cudf="category",
+        tf="as its value type",
+        torch="as its value type",
+    ),
+    Contract(
+        arrow="timestamp",
+        matches=t.is_timestamp,
+        numpy="datetime64[unit], in UTC",
+        pandas="ArrowDtype(timestamp)",
+        pandas_numpy="datetime64[unit], datetime64[unit, tz]",
+        polars="Datetime",
+        cudf="datetime64[unit], in UTC",
+        tf="tf.int64 in the unit",
+        torch="torch.int64 in the unit",
+    ),
+    Contract(
+        arrow="date32",
+        matches=t.is_date32,
+        numpy="datetime64[D]",
+        pandas="ArrowDtype(date32)",
+        pandas_numpy="datetime64[s]",
+        polars="Date",
+        cudf="datetime64[s]",
+        tf="tf.int32 days",
+        torch="torch.int32 days",
+    ),
+    Contract(
+        arrow="duration",
+        matches=t.is_duration,
+        numpy="timedelta64[unit]",
+        pandas="ArrowDtype(duration)",
+        pandas_numpy="timedelta64[unit]",
+        polars="Duration",
+        cudf="timedelta64[unit]",
+        tf="tf.int64 in the unit",
+        torch="torch.int64 in the unit",
+    ),
+    Contract(
+        arrow="decimal128",
+        matches=t.is_decimal128,
+        numpy="object: decimal.Decimal",
+        pandas="ArrowDtype(decimal128)",
+        pandas_numpy="ArrowDtype(decimal128)",
+        polars="Decimal",
+        cudf="Decimal128Dtype",
+        tf="tf.string",
+        torch="a list of decimal.Decimal",
+    ),
+    Contract(
+        arrow="fixed-size list",
+        matches=t.is_fixed_size_list,
+        numpy="(n, *shape) of the values",
+        pandas="ArrowDtype(list)",
+        pandas_numpy="ArrowDtype(list)",
+        polars="Array",
+        cudf="ListDtype",
+        tf="(n, *shape) of the values",
+        torch="(n, *shape) of the values",
+    ),
+    Contract(
+        arrow="list, large_list",
+        matches=lambda x: t.is_list(x) or t.is_large_list(x),
+        numpy="object: one array a row",
+        pandas="ArrowDtype(list)",
+        pandas_numpy="ArrowDtype(list)",
+        polars="List",
+        cudf="ListDtype",
+        tf="tf.RaggedTensor",
+        torch="a list of tensors",
+    ),
+    Contract(
+        arrow="struct",
+        matches=t.is_struct,
+        numpy="object: dict",
+        pandas="ArrowDtype(struct)",
+        pandas_numpy="ArrowDtype(struct)",
+        polars="Struct",
+        cudf="StructDtype",
+        tf="a dict of tensors",
+        torch="a list of dict",
+    ),
 )
 
 

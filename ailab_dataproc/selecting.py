@@ -19,6 +19,7 @@ from ailab_dataproc.manifest import Prepared
 from ailab_dataproc.sizing import Need
 
 _NULLS = ("refuse", "mask")
+_DTYPES = ("arrow", "numpy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class Request:
     columns: Sequence[str] | None = None  # all by default
     filters: Any = None  # see `filters.parse`
     nulls: str = "refuse"
+    dtypes: str = "arrow"
     allow_pii: bool = False
 
 
@@ -53,6 +55,8 @@ def select(prepared: Prepared, request: Request) -> Selected:
     """
     if request.nulls not in _NULLS:
         raise InvalidRequest(f"nulls={request.nulls!r}: wanted 'refuse' or 'mask'.")
+    if request.dtypes not in _DTYPES:
+        raise InvalidRequest(f"dtypes={request.dtypes!r}: wanted 'arrow' or 'numpy'.")
     schema = _columns(prepared, request)
     chosen = _filters(prepared, request)
     slices = splits.parse(request.split, prepared.manifest.rows, prepared.name)
@@ -61,7 +65,8 @@ def select(prepared: Prepared, request: Request) -> Selected:
     index = prepared.index(columns=columns if prepared.folder.is_local else [*columns, "checksum"])
     taken = _take(prepared, slices, index)
     kept = taken.only(pruning.may_match(chosen, index)[taken.row]) if chosen else taken
-    used = kept.bytes(index, schema.names)
+    sizes = {name: kept.bytes(index, [name]) for name in schema.names}
+    used = sum(sizes.values(), start=np.zeros(len(kept.row), dtype=np.int64))
     beside = kept.bytes(index, read[len(schema) :])
     parts = Parts(prepared.folder, _files(index, kept, used), chosen.rows if chosen else None)
     need = Need(
@@ -70,11 +75,13 @@ def select(prepared: Prepared, request: Request) -> Selected:
         largest=int((used + beside).max(initial=0)),
         shards=len(parts),
         schema=schema,
+        columns={name: int(size.sum()) for name, size in sizes.items()},
         nulls=request.nulls,
+        dtypes=request.dtypes,
         filtered=chosen is not None,
     )
     return Selected(
-        selection=Selection(parts, schema, request.nulls),
+        selection=Selection(parts, schema, request.nulls, request.dtypes),
         need=need,
         all_shards=len(index),
         pruned=len(taken.row) - len(parts),

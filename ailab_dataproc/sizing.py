@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,9 @@ class Need:
     largest: int  # bytes of what is read of the largest shard, as Arrow
     shards: int
     schema: pa.Schema  # of the selected columns
-    nulls: str  # "refuse" or "mask": what NumPy is to do with nullable columns
+    columns: Mapping[str, int]  # bytes of each selected column, as Arrow; they sum to `bytes`
+    nulls: str = "refuse"  # or "mask": what backends without a null are to do with nullable columns
+    dtypes: str = "arrow"  # or "numpy": what pandas and Dask hold columns as
     filtered: bool = False  # whether filters will leave fewer rows and bytes
 
 

@@ -16,7 +16,12 @@ from ailab_dataproc.sizing import Machine, Need, free_memory
 
 GB = 10**9
 NEED = Need(
-    rows=1000, bytes=GB, largest=GB // 10, shards=10, schema=pa.schema([column("x", pa.int64())]), nulls="refuse"
+    rows=1000,
+    bytes=GB,
+    largest=GB // 10,
+    shards=10,
+    schema=pa.schema([column("x", pa.int64())]),
+    columns={"x": GB},
 )
 BIG = Machine(memory=16 * GB, cpus=4)
 SMALL = Machine(memory=2 * GB, cpus=4)

@@ -21,6 +21,9 @@ class Backend(Protocol):
     returns: str  # the type that `read` returns, for people
     family: str  # "eager": all rows in memory; "lazy": on demand
 
+    def peak(self, need: Need) -> int:
+        """Bytes of memory that `read` takes at its peak, beside what the process has; of a lazy one, at a time."""
+
     def refuse(self, need: Need, machine: Machine) -> str | None:
         """A sentence that says why not, or None where this backend can do it."""
 
@@ -53,20 +56,19 @@ def backend(name: str) -> Backend:
     return cast(Backend, getattr(importlib.import_module(module), kind)())
 
 
-def too_large(need: Need, machine: Machine, factor: float) -> str | None:
+def too_large(peak: int, need: Need, machine: Machine) -> str | None:
     """The sentence of an eager backend whose memory doesn't suffice, or None.
 
     Args:
+        peak: bytes that it will take.
         need: what is asked for.
         machine: what is there; half of its free memory may be used.
-        factor: peak memory over Arrow bytes.
     """
     from ailab_dataproc.report import count_bytes
 
-    wanted = int(need.bytes * factor)
-    if wanted <= machine.memory // 2:
+    if peak <= machine.memory // 2:
         return None
     return (
-        f"needs {count_bytes(wanted)} ({factor:.1f} x data), half of the free memory is "
+        f"needs {count_bytes(peak)} ({peak / max(need.bytes, 1):.1f} x data), half of the free memory is "
         f"{count_bytes(machine.memory // 2)}"
     )

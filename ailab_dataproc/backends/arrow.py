@@ -17,9 +17,13 @@ class Arrow:
     returns = "pyarrow.Table"
     family = "eager"
 
+    def peak(self, need: Need) -> int:
+        """The table, and what is decoded meanwhile."""
+        return int(need.bytes * FACTOR)
+
     def refuse(self, need: Need, machine: Machine) -> str | None:
         """Refuses what doesn't fit into memory."""
-        return too_large(need, machine, FACTOR)
+        return too_large(self.peak(need), need, machine)
 
     def read(self, selection: Selection) -> pa.Table:
         """A table of the declared schema; a chunk a row group."""

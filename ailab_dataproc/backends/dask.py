@@ -21,11 +21,15 @@ class Dask:
     returns = "dask.dataframe.DataFrame"
     family = "lazy"
 
+    def peak(self, need: Need) -> int:
+        """The largest partition, in one worker thread."""
+        return int(need.largest * FACTOR)
+
     def refuse(self, need: Need, machine: Machine) -> str | None:
         """Refuses where Dask isn't installed, and where one shard is more than a worker's memory."""
         if importlib.util.find_spec("dask") is None or importlib.util.find_spec("pandas") is None:
             return "dask is not installed: pip install 'ailab_dataproc[dask]'"
-        wanted = int(need.largest * FACTOR)
+        wanted = self.peak(need)
         if wanted > machine.memory:
             return f"its largest shard needs {count_bytes(wanted)}, the free memory is {count_bytes(machine.memory)}"
         return None

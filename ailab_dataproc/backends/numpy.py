@@ -24,6 +24,11 @@ class NumPy:
     returns = "dict of numpy.ndarray"
     family = "eager"
 
+    def peak(self, need: Need) -> int:
+        """The table, its copy, and Python's objects."""
+        objects = sum(_is_object(one.type) for one in need.schema) * need.rows * _OBJECT
+        return int(need.bytes * FACTOR) + objects
+
     def refuse(self, need: Need, machine: Machine) -> str | None:
         """Refuses nullable columns unless a mask was asked for, and what doesn't fit into memory."""
         nullable = [one.name for one in need.schema if one.nullable]
@@ -33,8 +38,7 @@ class NumPy:
                 f"column {nullable[0]!r}{more} is nullable, and NumPy has no null. Pass nulls='mask' for masked "
                 "arrays, leave it out with columns=[…], or take backend='pandas'"
             )
-        objects = sum(_is_object(one.type) for one in need.schema) * need.rows * _OBJECT
-        return too_large(need, machine, FACTOR + objects / max(need.bytes, 1))
+        return too_large(self.peak(need), need, machine)
 
     def read(self, selection: Selection) -> dict[str, np.ndarray]:
         """An array a column, of `rows` entries each."""

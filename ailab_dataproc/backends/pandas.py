@@ -20,11 +20,15 @@ class Pandas:
     returns = "pandas.DataFrame"
     family = "eager"
 
+    def peak(self, need: Need) -> int:
+        """The table, and what is decoded meanwhile."""
+        return int(need.bytes * FACTOR)
+
     def refuse(self, need: Need, machine: Machine) -> str | None:
         """Refuses where pandas isn't installed, and what doesn't fit into memory."""
         if importlib.util.find_spec("pandas") is None:
             return "pandas is not installed: pip install 'ailab_dataproc[pandas]'"
-        return too_large(need, machine, FACTOR)
+        return too_large(self.peak(need), need, machine)
 
     def read(self, selection: Selection) -> Any:
         """A frame with pd.ArrowDtype columns."""

@@ -69,7 +69,8 @@ class Selection:
 
     parts: Sequence[Part]
     schema: pa.Schema
-    nulls: str = "refuse"  # or "mask", for NumPy
+    nulls: str = "refuse"  # or "mask": as in `Need`
+    dtypes: str = "arrow"  # or "numpy": as in `Need`
 
 
 def read_table(selection: Selection) -> pa.Table:
