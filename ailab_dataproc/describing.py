@@ -195,7 +195,7 @@ def first_rows(
         rows = _first_kept(prepared.name, wanted, filters, count, options)
         return Head(prepared.name, split, asked, hidden, rows)
     slices, left = [], count
-    for one in splits.parse(split, prepared.manifest.rows, prepared.name):
+    for one in splits.parse(split, prepared.manifest.splits, prepared.name):
         take = min(left, one.stop - one.start)
         left -= take
         if take:

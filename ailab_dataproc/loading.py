@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ailab_dataproc import catalog, storage
+from ailab_dataproc import catalog, splits, storage
 from ailab_dataproc.backends import BACKENDS, backend
 from ailab_dataproc.batching import WINDOW, cut, in_order, shuffled
 from ailab_dataproc.errors import InvalidRequest, NotPrepared, unknown
@@ -132,6 +132,34 @@ def batches(
     selection = selected.selection
     tables = shuffled(selection, seed) if shuffle else in_order(selection.parts, selection.schema)
     return cut(tables, selection, batch_size, format, drop_last)
+
+
+def even_splits(
+    reference: str,
+    n: int,
+    *,
+    split: str = "train",
+    drop_remainder: bool = False,
+    version: str | None = None,
+    data_dir: str | None = None,
+) -> list[str]:
+    """Share a split among workers: a spec for each, with which `load`, `plan` and `batches` read its rows.
+
+    The specs name rows, so they mean the same everywhere. The rows are those that ``tfds.even_splits`` gives.
+
+    Args:
+        reference: ``name``, or ``name:1.2.0``.
+        n: how many workers.
+        split: what is shared, such as ``"train"`` or ``"train[:50%]+test"``; each part of a sum is shared on its own.
+        drop_remainder: whether to leave out rows that can't be shared evenly; else the first workers get one more.
+        version: another way to pin ``1.2.0``.
+        data_dir: where to look; by default as the settings say.
+    """
+    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+        raise InvalidRequest(f"even_splits: n={n!r}, wanted a whole number from 1 on.")
+    prepared = _open(reference, version, data_dir)[1]
+    slices = splits.parse(split, prepared.manifest.splits, prepared.name)
+    return splits.even(slices, n, drop_remainder=drop_remainder)
 
 
 def open_known(reference: str, settings: Settings, version: str | None = None) -> Prepared:

@@ -59,7 +59,7 @@ def select(prepared: Prepared, request: Request) -> Selected:
         raise InvalidRequest(f"dtypes={request.dtypes!r}: wanted 'arrow' or 'numpy'.")
     schema = _columns(prepared, request)
     chosen = _filters(prepared, request)
-    slices = splits.parse(request.split, prepared.manifest.rows, prepared.name)
+    slices = splits.parse(request.split, prepared.manifest.splits, prepared.name)
     read = chosen.rows.with_columns(schema).names if chosen else schema.names
     columns = _index_columns(read, chosen)
     index = prepared.index(columns=columns if prepared.folder.is_local else [*columns, "checksum"])
