@@ -118,7 +118,7 @@ def pieces(part: Slice, shard_rows: Sequence[int]) -> Pieces:
 def _slice(match: re.Match[str], rows: Sequence[int], where: str, spec: str) -> Slice:
     """The rows of ``name[start:stop]``, or of ``name[3shard]``."""
     start, stop = (_bound(match[key], where, spec) for key in ("start", "stop"))
-    units = {one.unit for one in (start, stop) if one and one.number}
+    units = {one.unit for one in (start, stop) if one and (one.number or one.unit)}
     if len(units) > 1:  # TFDS takes both bounds for per cent where the first is; a reader would not
         raise InvalidRequest(f"{where}: split {spec!r} mixes units. Write both bounds in rows, per cent or shards.")
     total = sum(rows)

@@ -78,7 +78,7 @@ def test_a_spec_names_the_rows_that_tfds_would_read(spec, shards):
 
 def units(bound):
     """The unit of a bound, or None where it has none that counts."""
-    return None if bound in ("", "-0", "0", "0%", "0shard") else "%" * bound.endswith("%") or "s" * ("shard" in bound)
+    return None if bound in ("", "-0", "0") else "%" * bound.endswith("%") or "s" * ("shard" in bound)
 
 
 @given(start=bounds, stop=bounds, lengths=st.lists(st.integers(1, 90), min_size=1, max_size=4))
@@ -119,7 +119,7 @@ def test_what_tfds_guesses_is_refused(spec, told):
 )
 @settings(deadline=None)
 def test_even_splits_are_those_of_tfds(spec, shards, count, drop):
-    if not ours(spec, shards):
+    if not ours(spec, shards) or "[:]" in spec:
         return
     tfds = pytest.importorskip("tensorflow_datasets")
     found = even(parse(spec, shards, "x"), count, drop_remainder=drop)
