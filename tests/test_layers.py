@@ -18,7 +18,7 @@ LAYERS = (
     ("settings", "configuration", "storage"),
     ("urls", "cache", "splitting", "download"),
     ("dataset", "schema", "sizing", "literals"),
-    ("manifest", "splits", "filters", "pruning", "edge_cases"),
+    ("manifest", "splits", "sampling", "filters", "guarantees", "pruning", "edge_cases"),
     ("backends", "batching", "report"),
     ("selecting",),
     ("planning",),
