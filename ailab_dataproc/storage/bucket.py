@@ -16,7 +16,7 @@ from ailab_dataproc.storage.stores import filesystem
 _TIMES = ("mtime", "updated", "LastModified", "last_modified", "created")  # what file systems call it
 _BLOCK = 16 << 20  # bytes of an upload's request
 _TAIL = 64 << 10  # bytes of the last part of an object, with the footer of nearly every Parquet file
-_GAP = 1 << 20  # bytes between two ranges that are got together: fewer than come in the time of another request
+_GAP = 64 << 10  # bytes between two ranges that are got together; requests run side by side, so bytes cost more
 _REQUEST = 16 << 20  # bytes of a range beyond which the next one is another request
 
 
