@@ -16,7 +16,7 @@ import pyarrow.types as t
 
 from ailab_dataproc.filters import RowFilter
 
-_AT_ONCE = 4096  # shards that are looked at one by one; where there are more, blocks of them are first
+_AT_ONCE = 16_384  # shards that are looked at one by one, in about half a second; else blocks of them are
 _BLOCK = 256  # shards
 _CALL = re.compile(r"\w\(")
 
@@ -27,13 +27,11 @@ def shards(rows: RowFilter, index: pa.Table) -> np.ndarray:
     kept = np.arange(len(index))
     if len(index) > _AT_ONCE:
         block = kept // _BLOCK
-        merged = {name: _merged(one, block) for name, one in known.items()}
-        kept = kept[_may_hold(rows, merged)[block]]
+        kept = kept[_may_hold(rows, {name: _merged(one, block) for name, one in known.items()})[block]]
+    if len(kept) <= _AT_ONCE:
+        kept = kept[_may_hold(rows, {name: one.take(pa.array(kept)) for name, one in known.items()})]
     mask = np.zeros(len(index), dtype=bool)
-    if len(index) > _AT_ONCE and len(kept) > len(index) // 4:  # looking at each would take longer than it spares
-        mask[kept] = True
-        return mask
-    mask[kept[_may_hold(rows, {name: one.take(pa.array(kept)) for name, one in known.items()})]] = True
+    mask[kept] = True
     return mask
 
 
