@@ -8,6 +8,7 @@ import pickle
 import random
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import fsspec
 import numpy as np
@@ -20,12 +21,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import ailab_dataproc as adp
-from ailab_dataproc import filters, guarantees, pruning
+from ailab_dataproc import filters, guarantees, pruning, storage
 from ailab_dataproc.backends import backend
-from ailab_dataproc.dataset import column
+from ailab_dataproc.dataset import Dataset, Source, column
 from ailab_dataproc.errors import BackendRefused, InvalidRequest, UnknownName
 from ailab_dataproc.preparation.parquet import stored
+from ailab_dataproc.preparation.pipeline import Options, prepare_dataset
 from ailab_dataproc.preparation.statistics import ColumnStatistics, struct_type
+from ailab_dataproc.preparation.tasks import Layout
 from ailab_dataproc.sizing import Machine
 from ailab_dataproc.testing import assert_same, edge_cases, prepare_tables
 
@@ -318,6 +321,40 @@ def test_every_backend_loads_the_rows_that_pyarrow_keeps(place, rows, kind, aske
 def test_an_expression_keeps_the_same_rows_on_every_backend(place, rows, kind):
     asked = (pc.field("i64") > 0) & (pc.utf8_length(pc.field("text")) < 3) | pc.field("span").is_null()
     assert_same(loaded(place, asked, kind), rows.filter(asked).select(["i8", "f32", "text"]))
+
+
+@pytest.fixture(scope="module")
+def grouped(tmp_path_factory):
+    """A dataset of 3 shards of several row groups, and its rows."""
+    folder = str(tmp_path_factory.mktemp("grouped"))
+    tables = [pa.concat_tables([shard(seed * 10 + i, 5) for i in range(4)]) for seed in range(3)]
+    dataset = Dataset(
+        name="testing/grouped",
+        version="1.0.0",
+        schema=SCHEMA,
+        splits={"train": "3"},
+        sources=lambda split, text: [Source(str(i), split, identity=str(i)) for i in range(int(text))],
+        read=lambda source: [tables[int(source.url)]],
+    )
+    layout = Layout(row_group_rows=5, chunk_rows=5)
+    prepare_dataset(dataset, storage.folder(folder), Options(layout=layout, runner="inline", formats=("parquet",)))
+    shards = sorted(Path(folder).rglob("train-*.parquet"))
+    assert [pq.read_metadata(one).num_row_groups for one in shards] == [4, 4, 4]
+    return folder, pa.concat_tables(tables)
+
+
+@given(
+    asked=expressions() | some_filters, ends=st.tuples(st.integers(0, 60), st.integers(0, 60)), limit=st.integers(0, 60)
+)
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_row_groups_that_are_left_out_hold_no_wanted_row(grouped, asked, ends, limit):
+    folder, rows = grouped
+    start, stop = sorted(ends)
+    given = {"split": f"train[{start}:{stop}]", "data_dir": folder, "backend": "arrow", "filters": asked}
+    wanted = rows.slice(start, stop - start).filter(asked if isinstance(asked, pc.Expression) else expression(asked))
+    assert_same(adp.load("testing/grouped", **given), wanted)
+    names = ["text", "i64"]
+    assert_same(adp.load("testing/grouped", columns=names, limit=limit, **given), wanted.select(names).slice(0, limit))
 
 
 def test_a_slice_is_taken_before_the_filter(place, rows):
