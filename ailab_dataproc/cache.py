@@ -47,10 +47,11 @@ def shard(folder: Folder, name: str, size: int, checksum: str) -> Any | None:
 
 def known(size: int, checksum: str) -> Any | None:
     """A shard of a bucket that was fetched before, as `shard` returns it; None where it is to be fetched."""
-    if not checksum:
+    cache = Cache.here()
+    if not checksum or size > cache.limit:
         return None
     try:
-        return _mapped(Cache.here().place(checksum), size)
+        return _mapped(cache.place(checksum), size)
     except OSError:  # a cache that can't be used holds nothing
         return None
 

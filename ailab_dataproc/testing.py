@@ -196,6 +196,21 @@ class BackendTests:
         asked = [("x", ">=", 45), ("x", "<", 55)]
         self.check(place, wanted, "testing/many", split="train", filters=asked)
 
+    @pytest.mark.parametrize("filters", [None, [("x", ">=", 45)]])
+    def test_a_limit_gives_the_first_rows(self, place: str, filters: Any) -> None:
+        """Of those that the filters keep, over the shards that hold them."""
+        first = 45 if filters else 0
+        wanted = pa.table([range(first, first + 17)], schema=pa.schema([column("x", pa.int64())]))
+        self.check(place, wanted, "testing/many", split="train", filters=filters, limit=17)
+
+    @pytest.mark.parametrize("filters", [None, [("x", ">=", 45)]])
+    def test_a_sample_gives_the_rows_that_every_backend_gives(self, place: str, filters: Any) -> None:
+        """In their order."""
+        asked = {"split": "train", "filters": filters, "sample": 30, "seed": 5}
+        wanted = load("testing/many", data_dir=place, backend="arrow", **asked)
+        assert len(wanted) == 30
+        self.check(place, wanted, "testing/many", **asked)
+
 
 _CASES_KIND = pa.dictionary(pa.int32(), pa.string())
 

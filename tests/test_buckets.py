@@ -342,6 +342,20 @@ def test_a_shard_that_is_wanted_for_the_most_part_is_kept_whole(gcs, wide, tmp_p
     assert gcs.sent < 200_000, "the manifest and the index"
 
 
+@pytest.mark.parametrize(
+    ("cut", "told"), [(None, "the shard is missing"), (9, "can't be read"), (10**6, "can't be read")]
+)
+def test_a_bad_shard_of_which_only_a_part_is_wanted_is_named(gcs, bucket, wide, cut, told):
+    folder = storage.folder(bucket, gcs.options)
+    name = f"{VERSION.replace('clicks', 'wide')}parquet/train-00002-of-00004.parquet"
+    if cut is None:
+        folder.remove_files([name])
+    else:
+        folder.write(name, folder.read(name)[:-cut])
+    with pytest.raises(DamagedData, match=f"{name}: .*{told}"):
+        load("test/wide", columns=["c03"], backend="arrow")
+
+
 def test_shards_of_a_bucket_are_waited_for_side_by_side(gcs, wide, monkeypatch):
     waiting, most = 0, 0
     lock = threading.Lock()
