@@ -86,7 +86,9 @@ def share(counts: np.ndarray, rows: int, seed: int) -> np.ndarray:
         return np.zeros(len(counts), dtype=np.int64)
     keys = _random(len(counts) + 1, [seed])
     order = np.argsort(keys[:-1], kind="stable")  # else shards at regular distances would go together
-    ends = np.cumsum(counts[order]).astype(object)  # Python's integers: rows times rows don't fit into 64 bits
+    ends = np.cumsum(counts[order])
+    if total * (rows + 1) >= 2**63:
+        ends = ends.astype(object)  # Python's integers
     upto = (ends * rows + int(keys[-1]) % total) // total
     taken = np.zeros(len(counts), dtype=np.int64)
     taken[order] = np.diff(upto, prepend=0).astype(np.int64)

@@ -87,7 +87,8 @@ class Rows:
         other = pa.schema([one for one in schema if one not in there])
         columns = dict(zip(other.names, self._masked(spans, mask, other).columns, strict=True)) if len(other) else {}
         if known is not None and there:
-            found = known.select([one.name for one in there]).filter(pa.array(mask))
+            found = known.select([one.name for one in there])
+            found = found if mask.all() else found.filter(pa.array(mask))
             columns |= dict(zip(found.schema.names, found.columns, strict=True))
         return pa.table([columns[name] for name in schema.names], schema=schema)
 
