@@ -1,0 +1,139 @@
+"""cudf.DataFrame on one GPU: the GPU decodes Parquet from disks, the host what lies in buckets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.types as t
+
+from ailab_dataproc.backends import device
+from ailab_dataproc.backends.partitions import grouped
+from ailab_dataproc.backends.shards import Part, Selection, map_parts, read_part
+from ailab_dataproc.errors import BackendRefused, DamagedData
+from ailab_dataproc.sizing import Machine, Need
+
+
+class CuDF:
+    """Backend "cudf". Nothing of it that needs a GPU has been run yet."""
+
+    returns = "cudf.DataFrame"
+    family = "eager"
+
+    def peak(self, need: Need) -> int:
+        """Memory of the GPU: the frame, and what is decoded meanwhile."""
+        return int(need.bytes * device.FACTOR)
+
+    def refuse(self, need: Need, machine: Machine) -> str | None:
+        """Refuses without a GPU or cuDF, types that cuDF lacks, and what doesn't fit into the GPU."""
+        refusal = device.refusal(need, machine, ("cudf",), "pandas")
+        return refusal or device.too_large(self.peak(need), need, machine)
+
+    def read(self, selection: Selection) -> Any:
+        """A frame by the contract, in the GPU that CUDA takes first."""
+        import cudf
+
+        limit = device.partition_bytes(max(Machine.here().gpus[:1], default=0), 1, selection.schema)
+        groups = list(grouped(selection.parts, limit, device.MOST)) or [()]
+        frames = [read_stored(group, selection.schema) for group in groups]
+        frame = frames[0] if len(frames) == 1 else cudf.concat(frames, ignore_index=True)
+        return by_contract(frame, selection.schema)
+
+    def to_arrow(self, frame: Any, schema: pa.Schema) -> pa.Table:
+        """The frame as a table of the declared schema."""
+        return to_arrow(frame, schema)
+
+
+def to_arrow(frame: Any, schema: pa.Schema) -> pa.Table:
+    """A cudf.DataFrame as a table of the declared schema, in the memory of the host."""
+    return device.declared(frame[schema.names].to_arrow(preserve_index=False), schema)
+
+
+def read_parts(parts: Sequence[Part], schema: pa.Schema) -> Any:
+    """Some shards as one frame by the contract."""
+    return by_contract(read_stored(parts, schema), schema)
+
+
+def read_stored(parts: Sequence[Part], schema: pa.Schema) -> Any:
+    """Some shards as one frame with the types of the files: dictionaries by their values."""
+    import cudf
+
+    if not parts:
+        return cudf.DataFrame.from_arrow(device.held(schema).empty_table())
+    if not parts[0].folder.is_local:  # only the wanted columns come over the network, and the cache is used
+        tables = map_parts(lambda part: read_part(part, schema), parts)
+        return cudf.DataFrame.from_arrow(pa.concat_tables(tables).cast(device.held(schema)))
+    kept = map_parts(lambda part: _kept(part, schema), parts)
+    wanted = [(part, one) for part, one in zip(parts, kept, strict=True) if part.take and (one is None or len(one))]
+    if not wanted:
+        return read_stored((), schema)
+    left = [part for part, _ in wanted]
+    rows = device.wanted_rows(left, [one for _, one in wanted])
+    if not schema.names:  # Dask counts rows
+        return cudf.DataFrame(index=cudf.RangeIndex(rows.take if rows.at is None else len(rows.at)))
+    frame = _decoded(left, schema, rows)
+    return frame if rows.at is None else frame.take(rows.at).reset_index(drop=True)
+
+
+def by_contract(frame: Any, schema: pa.Schema) -> Any:
+    """The frame with the dtypes of `schema.CONTRACTS`, whatever its rows hold."""
+    for field in schema:
+        wanted = _dtype(field.type)
+        if wanted is not None and frame[field.name].dtype != wanted:
+            frame[field.name] = frame[field.name].astype(wanted)
+    return frame[schema.names]
+
+
+def _dtype(type_: pa.DataType) -> Any:
+    if t.is_decimal128(type_):
+        import cudf
+
+        return cudf.Decimal128Dtype(type_.precision, type_.scale)
+    return device.dtype(type_)
+
+
+def _kept(part: Part, schema: pa.Schema) -> np.ndarray | None:
+    """Which of the taken rows the filter keeps; the host decides, so that all backends keep the same.
+
+    The shard is checked as other backends check it: its size, rows, names and types.
+    """
+    whole = replace(part, filter=None)
+    read_part(replace(whole, skip=0, take=0), schema)
+    if part.filter is None:
+        return None
+    table = read_part(whole, part.filter.columns)
+    number = "row" + "_" * max(map(len, table.column_names))
+    table = table.append_column(number, pa.array(np.arange(part.take, dtype=np.int32)))
+    found: np.ndarray = part.filter.keep(table)[number].to_numpy()
+    return None if len(found) == part.take else found
+
+
+def _decoded(parts: Sequence[Part], schema: pa.Schema, rows: device.Rows) -> Any:
+    """One call for all files, so that the GPU has enough to do at once."""
+    import cudf
+
+    paths = [part.folder.path(part.path) for part in parts]
+    where = paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+    whole = rows.take == sum(part.rows for part in parts)
+    try:
+        frame = cudf.read_parquet(
+            paths,
+            columns=schema.names,
+            skip_rows=None if whole else rows.skip,
+            nrows=None if whole else rows.take,
+            use_pandas_metadata=False,
+            dataset_kwargs={"partitioning": None},  # a folder named day=3 would become a column
+            ignore_missing_columns=False,
+        )
+    except MemoryError as error:
+        raise BackendRefused(
+            f"{where}: the memory of the GPU doesn't suffice ({error}). Take fewer columns, or backend='dask_cudf'."
+        ) from error
+    except (RuntimeError, ValueError, OSError) as error:
+        raise DamagedData(f"{where}: the GPU can't read it ({error}). Run verify, or take backend='arrow'.") from error
+    if len(frame) != rows.take:
+        raise DamagedData(f"{where}: {len(frame):,} rows came back, the index says {rows.take:,}. Run verify.")
+    return frame[schema.names]
