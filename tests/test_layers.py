@@ -17,6 +17,8 @@ LAYERS = (
     ("errors", "definition"),
     ("settings", "configuration", "storage"),
     ("urls", "cache", "splitting", "download", "cluster"),
+    ("machine",),
+    ("gpus",),
     ("dataset", "schema", "sizing", "literals"),
     ("manifest", "splits", "filters", "pruning", "edge_cases"),
     ("backends", "batching", "report"),
