@@ -66,7 +66,7 @@ def read_stored(parts: Sequence[Part], schema: pa.Schema) -> Any:
     if not parts[0].folder.is_local:  # only the wanted columns come over the network, and the cache is used
         tables = map_parts(lambda part: read_part(part, schema), parts)
         return cudf.DataFrame.from_arrow(pa.concat_tables(tables).cast(device.held(schema)))
-    kept = map_parts(lambda part: _kept(part, schema), parts)
+    kept = map_parts(lambda part: kept_rows(part, schema), parts)
     wanted = [(part, one) for part, one in zip(parts, kept, strict=True) if part.take and (one is None or len(one))]
     if not wanted:
         return read_stored((), schema)
@@ -84,18 +84,20 @@ def by_contract(frame: Any, schema: pa.Schema) -> Any:
         wanted = _dtype(field.type)
         if wanted is not None and frame[field.name].dtype != wanted:
             frame[field.name] = frame[field.name].astype(wanted)
-    return frame[schema.names]
+    return frame[schema.names] if schema.names else frame
 
 
 def _dtype(type_: pa.DataType) -> Any:
-    if t.is_decimal128(type_):
-        import cudf
+    import cudf
 
+    if t.is_dictionary(type_):
+        return cudf.CategoricalDtype(ordered=False)  # of the text "category", `ordered` would be None, not for Arrow
+    if t.is_decimal128(type_):
         return cudf.Decimal128Dtype(type_.precision, type_.scale)
     return device.dtype(type_)
 
 
-def _kept(part: Part, schema: pa.Schema) -> np.ndarray | None:
+def kept_rows(part: Part, schema: pa.Schema) -> np.ndarray | None:
     """Which of the taken rows the filter keeps; the host decides, so that all backends keep the same.
 
     The shard is checked as other backends check it: its size, rows, names and types.

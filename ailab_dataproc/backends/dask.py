@@ -38,7 +38,8 @@ class Dask:
 
     def read(self, selection: Selection) -> Any:
         """A lazy frame; only the columns that a computation uses are read."""
-        return partitioned([(part,) for part in selection.parts], selection.schema, _read)
+        groups = [(part,) for part in selection.parts]
+        return partitioned(groups, selection.schema, _read, _read((), selection.schema))
 
     def to_arrow(self, frame: Any, schema: pa.Schema) -> pa.Table:
         """The computed frame as a table of the declared schema."""

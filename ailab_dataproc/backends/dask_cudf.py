@@ -7,11 +7,11 @@ import contextlib
 import importlib.util
 import logging
 import os
-import sys
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.types as t
 
 from ailab_dataproc.backends import device
 from ailab_dataproc.backends.cudf import read_parts, to_arrow
@@ -47,14 +47,12 @@ class DaskCuDF:
         return int(need.largest * device.FACTOR)
 
     def refuse(self, need: Need, machine: Machine) -> str | None:
-        """Refuses without a GPU or its libraries, types that cuDF lacks, and a shard that fits into no GPU."""
-        refusal = device.refusal(need, machine, _LIBRARIES, "dask")
-        if refusal:
-            return refusal
-        wanted, smallest = self.peak(need), min(machine.gpus)
-        if wanted > smallest:
-            return f"its largest shard needs {count_bytes(wanted)}, the smallest GPU has {count_bytes(smallest)} free"
-        return None
+        """Refuses without a GPU or its libraries, types that cuDF lacks, and a shard that fits into no GPU.
+
+        This process needs a GPU too, also where a cluster computes: for the dtypes of an empty frame.
+        """
+        refusal = device.refusal(need, machine, _LIBRARIES, "dask") or (machine.cluster and lacking(machine.cluster))
+        return refusal or shard_too_large(self.peak(need), machine)
 
     def read(self, selection: Selection) -> Any:
         """A lazy frame, a partition a group of shards.
@@ -65,11 +63,9 @@ class DaskCuDF:
         """
         total = sum(part.bytes for part in selection.parts)
         devices = _devices(total)
-        import dask_cudf  # noqa: F401 - it tells Dask what to make of cudf frames
-
         most = min(device.partition_bytes(devices.smallest, devices.threads, selection.schema), spread(total, devices))
         groups = list(grouped(selection.parts, most, device.MOST))
-        return partitioned(groups, selection.schema, read_parts)
+        return partitioned(groups, selection.schema, read_parts, _meta(selection.schema))
 
     def to_arrow(self, frame: Any, schema: pa.Schema) -> pa.Table:
         """The computed frame as a table of the declared schema."""
@@ -91,49 +87,80 @@ def needs_cluster(gpus: tuple[int, ...], total: int) -> bool:
     return len(gpus) > 1 or total * device.FACTOR > gpus[0]
 
 
-def devices_of(client: Any) -> Devices:
-    """The GPUs of a Dask cluster.
+def lacking(cluster: Machine) -> str | None:
+    """Why a connected Dask cluster can't compute on GPUs, or None."""
+    if cluster.gpus:
+        return None
+    return (
+        f"the connected Dask cluster at {cluster.address} has no GPU ({cluster.no_gpu}); "
+        "start its workers with `dask cuda worker`, or close the client"
+    )
 
-    Raises:
-        BackendRefused: it has no worker, or one without a GPU or cuDF.
-    """
-    found = client.run(_look)
-    if not found:
-        raise BackendRefused("backend 'dask_cudf': the connected Dask cluster has no worker. Start `dask cuda worker`.")
-    for address, said in found.items():
-        if isinstance(said, str):
-            raise BackendRefused(
-                f"backend 'dask_cudf': {said} at worker {address} of the connected Dask cluster. "
-                "Start its workers with `dask cuda worker`, or close the client."
-            )
-    return Devices(min(found.values()), len(found), max(client.nthreads().values()))
+
+def shard_too_large(peak: int, machine: Machine) -> str | None:
+    """Why the largest shard doesn't fit into each GPU that will compute, or None."""
+    smallest = _smallest(machine.cluster) if machine.cluster else min(machine.gpus)
+    if peak <= smallest:
+        return None
+    return f"its largest shard needs {count_bytes(peak)}, the smallest GPU has {count_bytes(smallest)}"
+
+
+def _smallest(cluster: Machine) -> int:
+    """All memory of the smallest GPU: what is free tells nothing where workers took it for a pool."""
+    return min(one.total for one in cluster.devices)
 
 
 def _devices(total: int) -> Devices:
     """The GPUs of the connected cluster, of one that is started here, or the one of this process."""
-    client = _connected()
-    if client is None:
-        machine = Machine.here()
-        if not machine.gpus:
-            raise BackendRefused("backend 'dask_cudf': no GPU visible any more. Look at nvidia-smi.")
-        if not needs_cluster(machine.gpus, total):
-            return Devices(machine.gpus[0], 1, machine.cpus)
-        client = _start(machine)
-    return devices_of(client)
+    machine = Machine.here().with_cluster()
+    if not machine.gpus:
+        raise BackendRefused(f"backend 'dask_cudf': no GPU visible any more ({machine.no_gpu}).")
+    if machine.cluster is None and needs_cluster(machine.gpus, total):
+        _start(machine)
+        machine = Machine.here().with_cluster()
+    cluster = machine.cluster
+    if cluster is None:
+        return Devices(machine.gpus[0], 1, machine.cpus)
+    refusal = lacking(cluster) or uninstalled()
+    if refusal:
+        raise BackendRefused(f"backend 'dask_cudf': {refusal}.")
+    return Devices(_smallest(cluster), len(cluster.workers), max(one.threads for one in cluster.workers))
 
 
-def _connected() -> Any | None:
-    if "distributed" not in sys.modules:  # who has a client has imported it
-        return None
+def _meta(schema: pa.Schema) -> Any:
+    """A cudf frame without rows; Dask takes categories for the same in all partitions if they aren't unknown."""
+    import cudf
+    import dask_cudf  # noqa: F401 - it tells Dask what to make of cudf frames
+    from dask.dataframe.utils import UNKNOWN_CATEGORIES
+
+    frame = read_parts((), schema)
+    for field in schema:
+        if t.is_dictionary(field.type):
+            unknown = cudf.CategoricalDtype([UNKNOWN_CATEGORIES], ordered=False)
+            frame[field.name] = cudf.Series([], dtype=unknown)
+    return frame
+
+
+def uninstalled() -> str | None:
+    """Which library a worker of the connected cluster lacks, or None."""
     from distributed import Client
 
-    try:
-        return Client.current()
-    except ValueError:  # there is none
-        return None
+    current: Any = Client
+    for address, libraries in current.current().run(_missing).items():
+        if libraries:
+            return (
+                f"the worker {address} of the connected Dask cluster has no {' and no '.join(libraries)}; "
+                "pip install 'ailab_dataproc[gpu]' there, or close the client"
+            )
+    return None
 
 
-def _start(machine: Machine) -> Any:
+def _missing() -> list[str]:
+    """On a worker: the libraries that aren't installed there."""
+    return [one for one in ("cudf", "dask_cudf") if importlib.util.find_spec(one) is None]
+
+
+def _start(machine: Machine) -> None:
     """A worker for each GPU of this machine, as configs/clusters/gpu.yaml says, until this process ends."""
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as NVML counts: CUDA's own order is another
     _log.info(
@@ -142,17 +169,5 @@ def _start(machine: Machine) -> Any:
         len(machine.gpus),
     )
     stack = contextlib.ExitStack()
-    client = stack.enter_context(connect("gpu", timeout=60))
+    stack.enter_context(connect("gpu", timeout=60))
     atexit.register(stack.close)
-    return client
-
-
-def _look() -> int | str:
-    """On a worker: the memory of its GPU in bytes, or what it lacks."""
-    if not Machine.here().gpus:
-        return "no GPU visible"
-    if importlib.util.find_spec("cudf") is None:
-        return "cudf is not installed"
-    import cupy
-
-    return int(cupy.cuda.runtime.memGetInfo()[1])

@@ -39,7 +39,7 @@ def refusal(need: Need, machine: Machine, libraries: Sequence[str], instead: str
         instead: the backend to advise.
     """
     if not machine.gpus:
-        return f"no GPU visible{_hint()}; take backend={instead!r}, or a machine where nvidia-smi lists a GPU"
+        return f"no GPU visible ({machine.no_gpu or 'none was looked for'}); take backend={instead!r}"
     for library in libraries:
         if importlib.util.find_spec(library) is None:
             return f"{library} is not installed: pip install 'ailab_dataproc[gpu]'"
@@ -110,10 +110,8 @@ def held(schema: pa.Schema) -> pa.Schema:
     return pa.schema([pa.field(one.name, _held(one.type)) for one in schema])
 
 
-def dtype(type_: pa.DataType) -> Any:
-    """The NumPy dtype (or "category") of a declared type's cuDF column; None where it comes right by itself."""
-    if t.is_dictionary(type_):
-        return "category"
+def dtype(type_: pa.DataType) -> np.dtype[Any] | None:
+    """The NumPy dtype of a declared type's cuDF column; None where it has none, or comes right by itself."""
     if t.is_timestamp(type_) or t.is_duration(type_):
         return np.dtype(f"{'datetime64' if t.is_timestamp(type_) else 'timedelta64'}[{type_.unit}]")
     if t.is_date32(type_):
@@ -135,12 +133,6 @@ def declared(table: pa.Table, schema: pa.Schema) -> pa.Table:
             column = column.cast(field.type.value_type).dictionary_encode()
         columns.append(column.cast(field.type))
     return pa.table(columns, schema=schema)
-
-
-def _hint() -> str:
-    if importlib.util.find_spec("pynvml") is None:
-        return " (one is looked for with nvidia-ml-py, which pip install 'ailab_dataproc[gpu]' brings)"
-    return ""
 
 
 def _holds(type_: pa.DataType) -> bool:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from ailab_dataproc.backends.shards import Part
 
 Group = tuple[Part, ...]
+_LABEL = "ailab-dataproc"  # of the tasks, in Dask's dashboard
 
 
 def grouped(parts: Sequence[Part], most_bytes: int, most_rows: int) -> Iterator[Group]:
@@ -32,14 +33,14 @@ def grouped(parts: Sequence[Part], most_bytes: int, most_rows: int) -> Iterator[
         yield tuple(group)
 
 
-def partitioned(groups: Sequence[Group], schema: pa.Schema, read: Callable[[Group, pa.Schema], Any]) -> Any:
+def partitioned(groups: Sequence[Group], schema: pa.Schema, read: Callable[[Group, pa.Schema], Any], meta: Any) -> Any:
     """A lazy frame with a partition for each group; only the columns that a computation uses are read.
 
     Args:
         groups: none makes a frame of one partition without rows.
         schema: the declared columns.
-        read: makes the rows of a group, or of no part, into a frame; safe to pickle. The frame's library is the one of
-            all partitions: pandas, or cuDF.
+        read: makes the rows of a group, or of no part, into a frame; safe to pickle.
+        meta: a frame without rows, of the library and with the dtypes of all partitions.
     """
     import dask
     import dask.dataframe as dd
@@ -47,23 +48,19 @@ def partitioned(groups: Sequence[Group], schema: pa.Schema, read: Callable[[Grou
     # convert-string would turn lists into text.
     with dask.config.set({"dataframe.convert-string": False}):
         return dd.from_map(
-            _read,
-            list(groups) or [()],
-            load=read,
-            schema=schema,
-            meta=read((), schema),
-            enforce_metadata=False,
-            label="ailab-dataproc",
+            _read, list(groups) or [()], load=read, schema=schema, meta=meta, enforce_metadata=False, label=_LABEL
         )
 
 
 def collected(frame: Any, schema: pa.Schema, to_arrow: Callable[[Any, pa.Schema], pa.Table]) -> pa.Table:
     """All partitions as one table: each is made Arrow where it was computed, so that no GPU must hold all."""
     import dask
+    from dask.base import compute
+    from dask.delayed import delayed
 
     with dask.config.set({"dataframe.convert-string": False}):
-        tables = [dask.delayed(to_arrow)(one, schema) for one in frame.to_delayed()]
-        return pa.concat_tables(dask.compute(*tables))
+        tables = [delayed(to_arrow)(one, schema) for one in frame.to_delayed()]
+        return pa.concat_tables(compute(*tables))
 
 
 def _read(
