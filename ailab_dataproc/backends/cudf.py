@@ -49,7 +49,7 @@ class CuDF:
 
 def to_arrow(frame: Any, schema: pa.Schema) -> pa.Table:
     """A cudf.DataFrame as a table of the declared schema, in the memory of the host."""
-    return device.declared(frame[schema.names].to_arrow(preserve_index=False), schema)
+    return device.declared(pa.table({name: frame[name].to_arrow() for name in schema.names}), schema)
 
 
 def read_parts(parts: Sequence[Part], schema: pa.Schema) -> Any:
