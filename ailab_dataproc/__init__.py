@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ailab_dataproc.dataset import Dataset, Source, column
     from ailab_dataproc.download import Download
-    from ailab_dataproc.loading import batches, load, plan
+    from ailab_dataproc.loading import batches, even_splits, load, plan
     from ailab_dataproc.planning import Plan
     from ailab_dataproc.preparing import prepare
     from ailab_dataproc.report import Report
@@ -28,6 +28,7 @@ _PUBLIC = {
     "load": "loading",
     "plan": "loading",
     "batches": "loading",
+    "even_splits": "loading",
     "Plan": "planning",
     "Report": "report",
 }
@@ -42,6 +43,7 @@ __all__ = [
     "by_hash",
     "by_value",
     "column",
+    "even_splits",
     "load",
     "plan",
     "prepare",

@@ -19,6 +19,7 @@ from ailab_dataproc.storage import Folder, HashingFile
 
 _BLOCK = 8 << 20  # bytes of a request
 _ABANDONED = 3600.0  # seconds after which a temporary file is nobody's
+WHOLE = 0.5  # of a shard's bytes: where more are needed, the whole shard is fetched and kept, else only these
 _POLL = 0.005  # seconds between two tries to get a lock, which is held for a moment
 _log = logging.getLogger("ailab_dataproc")
 
@@ -44,6 +45,16 @@ def shard(folder: Folder, name: str, size: int, checksum: str) -> Any | None:
     return cache.open(folder, name, size, checksum) if checksum and size <= cache.limit else None
 
 
+def known(size: int, checksum: str) -> Any | None:
+    """A shard of a bucket that was fetched before, as `shard` returns it; None where it is to be fetched."""
+    if not checksum:
+        return None
+    try:
+        return _mapped(Cache.here().place(checksum), size)
+    except OSError:  # a cache that can't be used holds nothing
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Cache:
     """A folder that holds shards by their checksum. Many processes may use it at once."""
@@ -61,13 +72,12 @@ class Cache:
         """See `shard`."""
         import filelock
 
-        key = checksum.removeprefix("sha256:")
-        path = self.folder / key[:2] / key
+        path = self.place(checksum)
         try:
             if (found := _mapped(path, size)) is not None:
                 return found
             path.parent.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(self.folder / f"{key[:2]}.lock", poll_interval=_POLL):
+            with filelock.FileLock(self.folder / f"{path.parent.name}.lock", poll_interval=_POLL):
                 found = _mapped(path, size)  # another reader has fetched it meanwhile
                 if found is None and (temporary := self._room(path, size)):
                     found = _fetched(folder, name, checksum, temporary, path)
@@ -77,6 +87,11 @@ class Cache:
         except OSError as error:
             _log.warning("%s: the cache can't be used (%s); reading from the bucket.", self.folder, error)
             return None
+
+    def place(self, checksum: str) -> Path:
+        """Where a shard stands, or would."""
+        key = checksum.removeprefix("sha256:")
+        return self.folder / key[:2] / key
 
     def bytes(self) -> int:
         """What it takes now."""

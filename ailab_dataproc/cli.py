@@ -14,6 +14,7 @@ from click.shell_completion import get_completion_class
 from ailab_dataproc import __version__
 from ailab_dataproc.commands.clean import clean
 from ailab_dataproc.commands.options import (
+    amount,
     data_dir_option,
     json_option,
     key_values,
@@ -134,6 +135,9 @@ def prepare(
 @cli.command()
 @name_argument
 @selecting("all")
+@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Only the first so many rows.")
+@click.option("--sample", metavar="N|PART", help="So many rows at random, or a part of them such as 0.01.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the sample.")
 @click.option("--backend", default="auto", show_default=True, help="Such as arrow, numpy, pandas or dask.")
 @click.option("--family", help="Narrow 'auto' to eager or lazy backends.")
 @click.option("--nulls", default="refuse", show_default=True, help="What NumPy does with nulls: refuse or mask.")
@@ -151,6 +155,7 @@ def plan(name: str, columns: str | None, filters: tuple[str, ...], as_json: bool
         from ailab_dataproc import tables
 
         asked = read_filters(name, filters, settings_of(options["data_dir"]))
+        options["sample"] = amount(options["sample"])
         made = plan_(name, columns=split_names(columns), filters=asked, **options)
     if as_json:
         tables.print_json(made.to_dict())
@@ -162,6 +167,7 @@ def plan(name: str, columns: str | None, filters: tuple[str, ...], as_json: bool
 @name_argument
 @selecting("all")
 @click.option("-n", "count", type=click.IntRange(min=1), default=5, show_default=True, help="How many rows.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Rows at random, by this seed, not the first.")
 @data_dir_option
 @json_option
 def head(name: str, columns: str | None, filters: tuple[str, ...], as_json: bool, **options: Any) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ailab_dataproc import catalog, splits, storage
+from ailab_dataproc import catalog, storage
 from ailab_dataproc.catalog import Definition
 from ailab_dataproc.dataset import Dataset, describe_columns, is_pii
 from ailab_dataproc.errors import AilabError, unknown
@@ -176,43 +176,36 @@ def first_rows(
     reference: str,
     settings: Settings,
     *,
-    split: str,
-    columns: list[str] | None,
     count: int,
+    columns: list[str] | None,
     allow_pii: bool,
-    filters: list[tuple[str, str, Any]] | None = None,
+    seed: int | None = None,
+    **selecting: Any,
 ) -> Head:
-    """Read the first rows of a split (that filters keep), leaving out personal data unless it is allowed."""
-    from ailab_dataproc.loading import load, open_known
+    """Read the first rows of a split, or some at random; personal data is left out unless it is allowed.
+
+    Args:
+        reference: ``name``, or ``name:1.2.0``.
+        settings: where to look.
+        count: how many rows.
+        columns: of these columns; all by default.
+        allow_pii: whether to show personal data.
+        seed: of random rows; None for the first ones.
+        **selecting: split and filters, as `load` takes them.
+    """
+    from ailab_dataproc.loading import load, open_known, plan
 
     prepared = open_known(reference, settings)
     schema = prepared.schema
     asked = list(columns) if columns is not None else list(schema.names)
     hidden = [] if allow_pii else [n for n in asked if n in schema.names and is_pii(schema.field(n))]
     wanted = [one for one in asked if one not in hidden]
-    if filters:
-        options: dict[str, Any] = {"split": split, "allow_pii": allow_pii, "data_dir": settings.data_dir}
-        rows = _first_kept(prepared.name, wanted, filters, count, options)
-        return Head(prepared.name, split, asked, hidden, rows)
-    slices, left = [], count
-    for one in splits.parse(split, prepared.manifest.rows, prepared.name):
-        take = min(left, one.stop - one.start)
-        left -= take
-        if take:
-            slices.append(f"{one.split}[{one.start}:{one.start + take}]")
-    found: list[dict[str, Any]] = [{} for _ in range(count - left)]
-    if slices and (wanted or not hidden):
-        options = {"columns": wanted, "allow_pii": allow_pii, "data_dir": settings.data_dir}
-        found = load(prepared.name, split="+".join(slices), backend="arrow", **options).to_pylist()
-    return Head(prepared.name, split, asked, hidden, found)
-
-
-def _first_kept(
-    name: str, columns: list[str], filters: list[tuple[str, str, Any]], count: int, options: dict[str, Any]
-) -> list[dict[str, Any]]:
-    """The first rows that filters keep; shards are read until there are enough."""
-    from ailab_dataproc.loading import batches
-
-    read = columns or [filters[0][0]]  # where all are hidden, the rows are still counted
-    found = next(batches(name, batch_size=count, format="arrow", columns=read, filters=filters, **options), None)
-    return [{key: row[key] for key in columns} for row in found.to_pylist()] if found is not None else []
+    draw = {"limit": count} if seed is None else {"sample": count, "seed": seed}
+    options: dict[str, Any] = {"data_dir": settings.data_dir, "backend": "arrow", **draw, **selecting}
+    if wanted or not hidden:
+        found = load(prepared.name, columns=wanted, allow_pii=allow_pii, **options).to_pylist()
+    else:  # the rows are still counted
+        filters = selecting.get("filters")
+        read = [filters[0][0]] if filters else hidden
+        found = [{}] * plan(prepared.name, columns=read, allow_pii=not filters, **options).need.rows
+    return Head(prepared.name, str(selecting.get("split", "all")), asked, hidden, found)

@@ -79,8 +79,12 @@ class RowFilter:
 
     def keep(self, table: pa.Table) -> pa.Table:
         """The rows for which the expression is true, in their order; neither false nor null."""
+        return table.filter(self.mask(table))
+
+    def mask(self, table: pa.Table) -> pa.ChunkedArray:
+        """For each row of a table whether the expression is true, false or null."""
         try:
-            return table.filter(self._mask(table))
+            return self._mask(table)
         except pa.ArrowInvalid as error:  # a time that doesn't fit into the unit of the value
             raise InvalidRequest(f"filters: {self.expression} can't be evaluated ({error}). Mend its value.") from error
 
@@ -111,7 +115,7 @@ class Filters:
 
     rows: RowFilter
     text: str  # for people
-    groups: tuple[tuple[Predicate, ...], ...]  # or of ands; none for an Expression, which can't be looked into
+    groups: tuple[tuple[Predicate, ...], ...]  # or of ands; none for an Expression
 
 
 def parse(filters: Any, schema: pa.Schema, where: str) -> Filters:

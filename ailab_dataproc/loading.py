@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ailab_dataproc import catalog, storage
+from ailab_dataproc import catalog, splits, storage
 from ailab_dataproc.backends import BACKENDS, backend
 from ailab_dataproc.batching import WINDOW, cut, in_order, shuffled
 from ailab_dataproc.errors import InvalidRequest, NotPrepared, unknown
@@ -28,8 +28,8 @@ def load(reference: str, *, split: str = "all", backend: str = "auto", **selecti
         split: such as ``"train"``, ``"train[:80%]"``, ``"train+test"``; ``"all"`` for all splits in order.
         backend: ``"arrow"``, ``"numpy"``, ``"pandas"``, ``"dask"``, or ``"auto"``, which takes the first of the ladder
             (pandas, then dask) that fits into this machine and logs one line that says so.
-        **selecting: what `plan` takes: columns, filters, version, nulls, dtypes, family, allow_pii,
-            data_dir.
+        **selecting: what `plan` takes: columns, filters, limit, sample, seed, version, nulls, dtypes, family,
+            allow_pii, data_dir.
 
     Returns:
         A ``pyarrow.Table``, a dict of ``numpy.ndarray``, a ``pandas.DataFrame`` or a ``dask.dataframe.DataFrame``.
@@ -55,6 +55,9 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
     split: str = "all",
     columns: Sequence[str] | None = None,
     filters: Any = None,
+    limit: int | None = None,
+    sample: float | None = None,
+    seed: int = 0,
     backend: str = "auto",
     version: str | None = None,
     family: str | None = None,
@@ -63,7 +66,7 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
     allow_pii: bool = False,
     data_dir: str | None = None,
 ) -> Plan:
-    """Decide what `load` would do, without reading a row.
+    """Decide what `load` would do, without reading a row; but rows are counted for filters with limit or sample.
 
     Args:
         reference: ``name``, or ``name:1.2.0``.
@@ -71,7 +74,11 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
         columns: the columns wanted, in this order; all by default.
         filters: the rows wanted, as for pyarrow, pandas and Dask: ``[("price", ">", 3), ("word", "in", ["a", "b"])]``
             for and, a list of such lists for or, or a ``pyarrow.compute.Expression``; on any columns. A row slice of
-            the split is taken before. Shards that can't hold such a row aren't read (but for an Expression).
+            the split is taken before. Shards and row groups that can't hold such a row aren't read.
+        limit: only the first so many rows of those that split and filters leave.
+        sample: so many of them at random, each with the same chance (``1000``), or a part (``0.01``), in their order.
+            The same rows on every backend and machine.
+        seed: of the sample.
         backend: see `load`.
         version: another way to pin ``1.2.0``.
         family: narrows "auto" to ``"eager"`` or ``"lazy"`` backends.
@@ -81,7 +88,17 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
         data_dir: where to look; by default as the settings say.
     """
     settings, prepared = _open(reference, version, data_dir)
-    request = Request(split=split, columns=columns, filters=filters, nulls=nulls, dtypes=dtypes, allow_pii=allow_pii)
+    request = Request(
+        split=split,
+        columns=columns,
+        filters=filters,
+        limit=limit,
+        sample=sample,
+        seed=seed,
+        nulls=nulls,
+        dtypes=dtypes,
+        allow_pii=allow_pii,
+    )
     selected = select(prepared, request)
     names = list(BACKENDS) if backend == "auto" else [backend]
     considered = {name: _backend(name) for name in names}
@@ -132,6 +149,34 @@ def batches(
     selection = selected.selection
     tables = shuffled(selection, seed) if shuffle else in_order(selection.parts, selection.schema)
     return cut(tables, selection, batch_size, format, drop_last)
+
+
+def even_splits(
+    reference: str,
+    n: int,
+    *,
+    split: str = "train",
+    drop_remainder: bool = False,
+    version: str | None = None,
+    data_dir: str | None = None,
+) -> list[str]:
+    """Share a split among workers: a spec for each, with which `load`, `plan` and `batches` read its rows.
+
+    The specs name rows, so they mean the same everywhere. The rows are those that ``tfds.even_splits`` gives.
+
+    Args:
+        reference: ``name``, or ``name:1.2.0``.
+        n: how many workers.
+        split: what is shared, such as ``"train"`` or ``"train[:50%]+test"``; each part of a sum is shared on its own.
+        drop_remainder: whether to leave out rows that can't be shared evenly; else the first workers get one more.
+        version: another way to pin ``1.2.0``.
+        data_dir: where to look; by default as the settings say.
+    """
+    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+        raise InvalidRequest(f"even_splits: n={n!r}, wanted a whole number from 1 on.")
+    prepared = _open(reference, version, data_dir)[1]
+    slices = splits.parse(split, prepared.manifest.splits, prepared.name)
+    return splits.even(slices, n, drop_remainder=drop_remainder)
 
 
 def open_known(reference: str, settings: Settings, version: str | None = None) -> Prepared:

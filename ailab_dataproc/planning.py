@@ -65,7 +65,7 @@ class Plan:
     def explain(self) -> str:
         """The decision as text: what is wanted, and what each backend said."""
         width = max(len(verdict.backend) for verdict in self.choice.verdicts)
-        lines = [f"{self.dataset} {self.split}   {self._size()}"]
+        lines = [f"{self.dataset} {self._rows()}   {self._size()}"]
         for verdict in self.choice.verdicts:
             arrow = "->" if verdict.backend == self.backend else "  "
             lines.append(f"{arrow} {verdict.backend:<{width}}  {self._reason(verdict)}")
@@ -82,7 +82,8 @@ class Plan:
             "bytes": self.need.bytes,
             "filters": self.selected.filters.text if self.selected.filters else None,
             "pruned": self.selected.pruned,
-            "shards": [{"path": p.path, "skip": p.skip, "take": p.take} for p in self.selection.parts],
+            "draw": str(self.selected.draw) if self.selected.draw else None,
+            "shards": [{"path": p.path, "skip": p.skip, "take": p.take, "pick": p.pick} for p in self.selection.parts],
             "backend": self.backend,
             "asked": self.asked,
             "refusals": {verdict.backend: verdict.refusal for verdict in self.choice.verdicts},
@@ -100,8 +101,12 @@ class Plan:
             f"<td style='text-align:left'>{html.escape(self._reason(v))}</td></tr>"
             for v in self.choice.verdicts
         )
-        title = html.escape(f"{self.dataset} {self.split}: {self._size()}")
+        title = html.escape(f"{self.dataset} {self._rows()}: {self._size()}")
         return f"<table><caption>{title}</caption>{rows}</table>"
+
+    def _rows(self) -> str:
+        draw = self.selected.draw
+        return f"{self.split}, {draw}" if draw else self.split
 
     def _size(self) -> str:
         most = "at most " if self.need.filtered else ""
@@ -115,8 +120,6 @@ class Plan:
         filters = self.selected.filters
         if filters is None:
             return ""
-        if not filters.groups:
-            return f", none pruned by the Expression {filters.text} (write it as tuples to leave shards out)"
         return f", {self.selected.pruned:,} pruned by {filters.text}"
 
     def _reason(self, verdict: Verdict) -> str:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as t
 
+from ailab_dataproc import guarantees
 from ailab_dataproc.filters import Filters, Predicate
 
 _RANGES = 32  # that a long list of values is looked up as
@@ -19,14 +20,16 @@ _BEHIND = {">": pc.greater, ">=": pc.greater_equal}
 
 def needed(filters: Filters) -> list[str]:
     """The columns of the index that `may_match` looks at, where the index has them."""
-    names = dict.fromkeys(one.column for group in filters.groups for one in group)
-    return ["rows", *(f"columns.{name}.{key}" for name in names for key in ("nulls", "min", "max"))]
+    return [
+        "rows",
+        *(f"columns.{name}.{key}" for name in filters.rows.columns.names for key in ("nulls", "min", "max")),
+    ]
 
 
 def may_match(filters: Filters, index: pa.Table) -> np.ndarray:
     """For each shard whether it may hold a row that the filters keep; where the index can't tell, it may."""
     if not filters.groups:
-        return np.ones(len(index), dtype=bool)
+        return guarantees.shards(filters.rows, index)
     groups = [functools.reduce(pc.and_, (_keeps(one, index) for one in group)) for group in filters.groups]
     return functools.reduce(pc.or_, groups).to_numpy()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ailab_dataproc import filters as filtering
-from ailab_dataproc import pruning, splits
-from ailab_dataproc.backends.shards import Parts, Selection
+from ailab_dataproc import pruning, sampling, splits
+from ailab_dataproc.backends.shards import Parts, Selection, count_part, map_parts, threads
 from ailab_dataproc.dataset import is_pii
 from ailab_dataproc.errors import DamagedData, InvalidRequest, unknown
 from ailab_dataproc.manifest import Prepared
@@ -29,6 +29,9 @@ class Request:
     split: str = "all"
     columns: Sequence[str] | None = None  # all by default
     filters: Any = None  # see `filters.parse`
+    limit: int | None = None  # rows; see `sampling.parse`
+    sample: float | None = None
+    seed: int = 0
     nulls: str = "refuse"
     dtypes: str = "arrow"
     allow_pii: bool = False
@@ -44,70 +47,110 @@ class Selected:
     most_rows: int  # of one part
     pruned: int  # shards of the split that hold no row that the filters keep
     filters: filtering.Filters | None
+    draw: sampling.Draw | None
 
 
 def select(prepared: Prepared, request: Request) -> Selected:
-    """Find the parts of shards that hold the rows of a request, without reading one.
+    """Find the parts of shards that hold the rows of a request; no row is read but for filters with limit or sample.
 
     Raises:
         UnknownName, InvalidRequest: a part of the request that doesn't fit the dataset.
-        DamagedData: the index isn't the manifest's.
+        DamagedData: the index isn't the manifest's; or, where rows are counted, a shard isn't the index's.
     """
     if request.nulls not in _NULLS:
         raise InvalidRequest(f"nulls={request.nulls!r}: wanted 'refuse' or 'mask'.")
     if request.dtypes not in _DTYPES:
         raise InvalidRequest(f"dtypes={request.dtypes!r}: wanted 'arrow' or 'numpy'.")
+    draw = sampling.parse(request.limit, request.sample, request.seed)
     schema = _columns(prepared, request)
     chosen = _filters(prepared, request)
-    slices = splits.parse(request.split, prepared.manifest.rows, prepared.name)
+    slices = splits.parse(request.split, prepared.manifest.splits, prepared.name)
     read = chosen.rows.with_columns(schema).names if chosen else schema.names
     columns = _index_columns(read, chosen)
     index = prepared.index(columns=columns if prepared.folder.is_local else [*columns, "checksum"])
     taken = _take(prepared, slices, index)
     kept = taken.only(pruning.may_match(chosen, index)[taken.row]) if chosen else taken
+    pruned = len(taken.row) - len(kept.row)
+    if draw:
+        counts = kept.take
+        if chosen:
+            counts = _count(_parts(prepared, index, kept, read, chosen), draw.rows if draw.seed is None else None)
+        kept = _drawn(kept, counts, draw, sliced=chosen is None)
     sizes = {name: kept.bytes(index, [name]) for name in schema.names}
-    used = sum(sizes.values(), start=np.zeros(len(kept.row), dtype=np.int64))
-    beside = kept.bytes(index, read[len(schema) :])
-    parts = Parts(prepared.folder, _files(index, kept, used), chosen.rows if chosen else None)
+    parts = _parts(prepared, index, kept, schema.names, chosen, draw.seed if draw else None)
     need = Need(
-        rows=int(kept.take.sum()),
-        bytes=int(used.sum()),
-        largest=int((used + beside).max(initial=0)),
+        rows=int(kept.rows.sum()),
+        bytes=sum(int(size.sum()) for size in sizes.values()),
+        largest=int(replace(kept, pick=None).bytes(index, read).max(initial=0)),
         shards=len(parts),
         schema=schema,
         columns={name: int(size.sum()) for name, size in sizes.items()},
         nulls=request.nulls,
         dtypes=request.dtypes,
-        filtered=chosen is not None,
+        filtered=chosen is not None and draw is None,
     )
     return Selected(
         selection=Selection(parts, schema, request.nulls, request.dtypes),
         need=need,
         all_shards=len(index),
-        pruned=len(taken.row) - len(parts),
-        most_rows=int(kept.take.max(initial=0)),
+        pruned=pruned,
+        most_rows=int(kept.rows.max(initial=0)),
         filters=chosen,
+        draw=draw,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """Rows of shards, an entry a shard: `take` of them after `skip`."""
+    """Rows of shards, an entry a shard: `take` of them after `skip`, and `pick` of those that the filter keeps."""
 
     row: np.ndarray  # of the index
     skip: np.ndarray
     take: np.ndarray
+    pick: np.ndarray | None = None
+
+    @property
+    def rows(self) -> np.ndarray:
+        """That come out; with a filter but without a pick, at most."""
+        return self.take if self.pick is None else self.pick
 
     def only(self, mask: np.ndarray) -> _Taken:
-        return _Taken(self.row[mask], self.skip[mask], self.take[mask])
+        pick = None if self.pick is None else self.pick[mask]
+        return _Taken(self.row[mask], self.skip[mask], self.take[mask], pick)
 
     def bytes(self, index: pa.Table, columns: Sequence[str]) -> np.ndarray:
-        """Of the taken rows of some columns, as Arrow."""
+        """Of the rows of some columns, as Arrow."""
         whole = np.zeros(len(self.row), dtype=np.int64)
         for name in columns:
             whole += pc.struct_field(index["columns"], [name, "bytes"]).to_numpy()[self.row]
         rows = np.maximum(index["rows"].to_numpy()[self.row], 1)
-        return np.where(self.take == rows, whole, (whole * (self.take / rows)).astype(np.int64))
+        return np.where(self.rows == rows, whole, (whole * (self.rows / rows)).astype(np.int64))
+
+
+def _drawn(kept: _Taken, counts: np.ndarray, draw: sampling.Draw, *, sliced: bool) -> _Taken:
+    """The shards that a limit or a sample takes rows of.
+
+    Args:
+        kept: what split and filters leave.
+        counts: the rows that they leave of each shard; of the first ones only, where these hold enough.
+        draw: the limit or the sample.
+        sliced: whether the first rows are simply the first, since there is no filter.
+    """
+    rows = draw.of(int(counts.sum()))
+    picked = sampling.first(counts, rows) if draw.seed is None else sampling.share(counts, rows, draw.seed)
+    kept = kept.only(np.arange(len(kept.row)) < len(counts))
+    kept = replace(kept, take=picked) if sliced and draw.seed is None else replace(kept, pick=picked)
+    return kept.only(picked > 0)
+
+
+def _count(parts: Parts, enough: int | None) -> np.ndarray:
+    """How many rows the filter keeps of each part; of no more parts than hold enough."""
+    counts: list[int] = []
+    step = threads(parts)
+    while len(counts) < len(parts) and (enough is None or sum(counts) < enough):
+        counts += map_parts(count_part, parts[len(counts) : len(counts) + step])
+        step *= 2
+    return np.array(counts, dtype=np.int64)
 
 
 def _take(prepared: Prepared, slices: Sequence[splits.Slice], index: pa.Table) -> _Taken:
@@ -136,13 +179,22 @@ def _places(prepared: Prepared, split: str, index: pa.Table) -> np.ndarray:
     return rows[np.argsort(found, kind="stable")]
 
 
-def _files(index: pa.Table, kept: _Taken, used: np.ndarray) -> pa.Table:
-    """What `Parts` is made of."""
+def _parts(
+    prepared: Prepared,
+    index: pa.Table,
+    kept: _Taken,
+    columns: Sequence[str],
+    chosen: filtering.Filters | None,
+    seed: int | None = None,
+) -> Parts:
+    """The parts that are read."""
     names = [name for name in ("path", "rows", "bytes", "checksum") if name in index.schema.names]
     found = index.select(names).take(pa.array(kept.row)).rename_columns({"bytes": "size"})
-    for name, values in (("bytes", used), ("skip", kept.skip), ("take", kept.take)):
-        found = found.append_column(name, pa.array(values))
-    return found
+    added = {"bytes": kept.bytes(index, columns), "skip": kept.skip, "take": kept.take, "pick": kept.pick}
+    for name, values in added.items():
+        if values is not None:
+            found = found.append_column(name, pa.array(values))
+    return Parts(prepared.folder, found, chosen.rows if chosen else None, seed)
 
 
 def _index_columns(read: Sequence[str], chosen: filtering.Filters | None) -> list[str]:

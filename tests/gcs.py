@@ -39,6 +39,7 @@ class Gcs:
         self.storage = _Storage(use_memory_fs=True)
         self.requests = Counter()
         self.paths = []  # "METHOD /path" of each request
+        self.sent = 0  # bytes of answers
         self.deny = {}  # kind -> (status, message)
         self.hook = None  # called with kind and path before each request
         self.lock = threading.RLock()
@@ -65,6 +66,7 @@ class Gcs:
     def count(self):
         """Begin to count anew; returns the counter."""
         self.paths.clear()
+        self.sent = 0
         self.requests = Counter()
         return self.requests
 
@@ -91,6 +93,11 @@ class _Handler(server.RequestHandler):
     def __init__(self, gcs, *args, **kwargs):
         self.gcs = gcs
         super().__init__(gcs.storage, *args, **kwargs)
+
+    def send_header(self, keyword, value):
+        if keyword == "Content-Length":
+            self.gcs.sent += int(value)
+        super().send_header(keyword, value)
 
     def do_GET(self):  # noqa: N802
         self._handle("GET")

@@ -9,11 +9,14 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pa_dataset
 import pyarrow.parquet as pq
 import pytest
@@ -269,6 +272,93 @@ def test_what_another_process_writes_is_seen_at_once(gcs, bucket):
     assert (mine.names(), mine.sizes(), mine.exists("a/b")) == (["a"], {"a/b": 1}, True)
     other.remove_files(["a/b"])
     assert (mine.names(), mine.sizes(), mine.exists("a/b")) == ([], {}, False)
+
+
+@pytest.fixture
+def wide(gcs, bucket):
+    """A dataset of 4 shards with 16 columns of random numbers and a sorted one, each of 5 row groups; 25 MB."""
+    rows = 50_000
+    names = [f"c{i:02d}" for i in range(16)]
+    schema = pa.schema([column("at", pa.int64()), *(column(name, pa.float64()) for name in names)])
+
+    def read(source):
+        random = np.random.Generator(np.random.PCG64(int(source.url)))
+        yield pa.table([np.arange(rows) + rows * int(source.url), *random.random((16, rows))], schema=schema)
+
+    dataset = Dataset(
+        name="test/wide",
+        version="1.0.0",
+        schema=schema,
+        splits={"train": "4"},
+        sources=lambda split, text: [Source(str(i), split, identity=str(i)) for i in range(int(text))],
+        read=read,
+    )
+    options = Options(layout=Layout(row_group_rows=12_500), runner="inline", storage_options=gcs.options,
+                      formats=("parquet",))  # fmt: skip
+    prepare_dataset(dataset, storage.folder(bucket, gcs.options), options)
+    shards = [name for name in gcs.objects("lab") if name.endswith("of-00004.parquet")]
+    return sum(len(gcs.objects("lab")[name]) for name in shards)
+
+
+@pytest.mark.parametrize("cached", ["1 GB", "0"])
+def test_only_the_wanted_columns_come_from_a_bucket(gcs, wide, tmp_path, monkeypatch, cached):
+    monkeypatch.setenv("AILAB_CACHE_BYTES", cached)
+    requests = gcs.count()
+    found = load("test/wide", columns=["c03", "c04", "c11"], backend="arrow")
+    assert found.num_rows == 200_000
+    tails, index = 4 * (64 << 10), 100_000
+    assert gcs.sent < wide * 3 / 16 + tails + index
+    assert requests["read"] <= 5 + 4 * (1 + 2 * 5), "of a shard the tail, and two places in each row group"
+    assert not list((tmp_path / "cache").rglob("*")), "parts of shards aren't kept"
+    gcs.count()
+    assert load("test/wide", columns=["c03", "c04", "c11"], backend="arrow").equals(found)
+    assert gcs.sent > wide / 8
+
+
+def test_only_the_row_groups_that_a_filter_needs_come_from_a_bucket(gcs, wide):
+    gcs.count()
+    asked = [("at", ">=", 60_000), ("at", "<", 60_010)]
+    found = load("test/wide", columns=["c03", "c04"], filters=asked, backend="arrow")
+    assert found.num_rows == 10
+    assert gcs.sent < wide / 4 / 16 / 4 * 3 + (64 << 10) + 100_000, "a row group of three columns"
+    gcs.count()
+    mixed = load("test/wide", columns=["c03", "c04"], filters=(pc.field("at") + 0) >= 199_990, backend="arrow")
+    assert mixed.num_rows == 10
+    assert gcs.sent < wide / 16 + wide / 4 / 16 / 4 * 2 + 4 * (64 << 10) + 100_000, "all of the filter's column"
+
+
+def test_only_the_row_groups_of_a_slice_come_from_a_bucket(gcs, wide):
+    gcs.count()
+    assert load("test/wide", split="train[70000:70010]", backend="arrow").num_rows == 10
+    assert gcs.sent < wide / 4 / 4 + (64 << 10) + 100_000
+
+
+def test_a_shard_that_is_wanted_for_the_most_part_is_kept_whole(gcs, wide, tmp_path):
+    names = [f"c{i:02d}" for i in range(12)]
+    found = load("test/wide", columns=names, backend="arrow")
+    gcs.count()
+    assert load("test/wide", columns=names, backend="arrow").equals(found)
+    assert load("test/wide", columns=["c03"], backend="arrow")["c03"].equals(found["c03"])
+    assert gcs.sent < 200_000, "the manifest and the index"
+
+
+def test_shards_of_a_bucket_are_waited_for_side_by_side(gcs, wide, monkeypatch):
+    waiting, most = 0, 0
+    lock = threading.Lock()
+
+    def slow(kind, path):
+        nonlocal waiting, most
+        if "/parquet/" in path:
+            with lock:
+                waiting += 1
+                most = max(most, waiting)
+            time.sleep(0.1)
+            with lock:
+                waiting -= 1
+
+    gcs.hook = slow
+    load("test/wide", columns=["c03", "c11"], backend="arrow")
+    assert most >= 8, "four shards, and in each two places of several row groups"
 
 
 # --- publication

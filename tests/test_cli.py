@@ -271,3 +271,17 @@ def test_a_filter_on_personal_data_needs_permission(prepared):
     found = ask("head", NAME, "--filter", "user == a@example.org")
     assert (found.exit_code, "'user' holds personal data" in found.stderr) == (2, True)
     assert len(ask_json("head", NAME, "--filter", "user == a@example.org", "--allow-pii")["rows"]) == 5
+
+
+def test_head_shows_random_rows_where_a_seed_is_given(prepared):
+    found = ask_json("head", NAME, "--columns", "price,payload", "-n", "2", "--seed", "1")["rows"]
+    assert len(found) == 2
+    assert found == ask_json("head", NAME, "--columns", "price,payload", "-n", "2", "--seed", "1")["rows"]
+
+
+def test_plan_takes_a_limit_or_a_sample(prepared):
+    given = ("plan", NAME, "--columns", "price")
+    assert ask_json(*given, "--limit", "2")["rows"] == 2
+    assert ask_json(*given, "--sample", "3", "--seed", "1")["rows"] == 3
+    assert ask_json(*given, "--sample", "0.2")["draw"] == "sample 20 %, seed 0"
+    assert "'few' is no number of rows, and no part such as 0.01" in ask(*given, "--sample", "few").output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import pickle
 import random
 from dataclasses import replace
@@ -19,10 +20,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import ailab_dataproc as adp
-from ailab_dataproc import filters, pruning
+from ailab_dataproc import filters, guarantees, pruning
 from ailab_dataproc.backends import backend
 from ailab_dataproc.dataset import column
 from ailab_dataproc.errors import BackendRefused, InvalidRequest, UnknownName
+from ailab_dataproc.preparation.parquet import stored
 from ailab_dataproc.preparation.statistics import ColumnStatistics, struct_type
 from ailab_dataproc.sizing import Machine
 from ailab_dataproc.testing import assert_same, edge_cases, prepare_tables
@@ -136,6 +138,94 @@ def test_a_shard_that_holds_a_wanted_row_is_never_pruned(asked, shards):
     assert [len(parsed.rows.keep(table)) for table in tables] == wanted
     kept = pruning.may_match(parsed, statistics(tables)).tolist()
     assert all(keep for keep, rows in zip(kept, wanted, strict=True) if rows)
+
+
+@st.composite
+def expressions(draw):
+    """Expressions of all kinds, also those that only NaN or null fulfil."""
+    leaf = conditions().map(lambda condition: one(*condition))
+    odd = st.sampled_from(
+        [
+            pc.is_nan(pc.field("f64")),
+            pc.coalesce(pc.field("i64"), 5) == 5,
+            pc.if_else(pc.field("flag"), pc.field("i64") > 0, pc.field("i8") < 0),
+            pc.utf8_length(pc.field("text")) < 3,
+            pc.field("f32") == pc.field("f64"),
+            pc.field("f64").cast(pa.float32()) > 0.05,
+            pc.field("i64").cast(pa.string()) == "0",
+            pc.field("f32") * 2 > 0.1,
+        ]
+    )
+    found = draw(leaf | odd)
+    for join in draw(st.lists(st.sampled_from("&|~"), max_size=3)):
+        other = draw(leaf | odd)
+        found = {"~": ~found, "&": found & other, "|": found | other}[join]
+    return found
+
+
+@given(
+    asked=expressions(), shards=st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 4)), min_size=1, max_size=4)
+)
+@settings(deadline=None, max_examples=300)
+@example(asked=~(pc.field("f64") > 0.1), shards=[(1, 4)])
+def test_no_expression_loses_a_shard_or_a_row_group_that_holds_a_wanted_row(asked, shards):
+    tables = [shard(seed, rows) for seed, rows in shards]
+    wanted = [len(table.filter(asked)) > 0 for table in tables]
+    parsed = filters.parse(asked, SCHEMA, "x")
+    kept = pruning.may_match(parsed, statistics(tables)).tolist()
+    assert all(keep for keep, some in zip(kept, wanted, strict=True) if some)
+    file = io.BytesIO()
+    plain = stored(SCHEMA)
+    with pq.ParquetWriter(file, plain) as writer:
+        for table in tables:
+            arrays = [one.cast(field.type) for one, field in zip(table.columns, plain, strict=True)]
+            writer.write_table(pa.table(arrays, schema=plain))
+    groups = guarantees.row_groups(parsed.rows, pq.read_metadata(file), range(len(tables)))
+    assert set(groups) >= {i for i, some in enumerate(wanted) if some}
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        (pc.field("x") > 5998, [5999]),
+        ((pc.field("x") >= 300) & (pc.field("x") < 302), [300, 301]),
+        (~(pc.field("x") > 0), [0]),
+        (pc.field("x").isin([3, 5000]), [3, 5000]),
+        (pc.field("x").is_null(), [7]),
+        (pc.field("day") == dt.date(1970, 1, 3), [2]),
+        (pc.field("f") < 1.0, [0]),
+        ((pc.field("x") == 1) | (pc.field("word") == "00002"), [1, 2]),
+        (pc.field("money") == Decimal("4.00"), [4]),
+    ],
+    ids=str,
+)
+def test_an_expression_leaves_out_shards_of_a_large_index(asked, kept):
+    count = 6000
+    schema = pa.schema([("x", pa.int64()), ("day", pa.date32()), ("f", pa.float64()), ("word", pa.string()),
+                        ("money", pa.decimal128(9, 2)), ("span", pa.duration("us"))])  # fmt: skip
+    numbers = pa.array(range(count), pa.int64())
+    texts = pa.array([f"{i:05d}" for i in range(count)])
+    values = [numbers, numbers.cast(pa.int32()), numbers.cast(pa.float64()), texts, numbers.cast(pa.decimal128(19, 0)),
+              numbers]  # fmt: skip
+    columns = {}
+    for field, each in zip(schema, values, strict=True):
+        bound = each.cast(field.type)
+        nulls = pa.array([int(i == 7 and field.name == "x") for i in range(count)])
+        columns[field.name] = pa.StructArray.from_arrays([nulls, bound, bound], ["nulls", "min", "max"])
+    index = pa.table({"rows": [10] * count, "columns": pa.StructArray.from_arrays(columns.values(), columns.keys())})
+    parsed = filters.parse(asked, schema, "x")
+    assert np.flatnonzero(pruning.may_match(parsed, index)).tolist() == kept
+    spans = filters.parse((pc.field("span") > dt.timedelta(microseconds=5998)) & (pc.field("x") > 0), schema, "x")
+    assert pruning.may_match(spans, index)[5999]
+
+
+def test_an_expression_that_many_shards_may_fulfil_is_not_looked_at_shard_by_shard():
+    count = 10_000
+    bound = pa.array([i % 2 for i in range(count)])
+    column_ = pa.StructArray.from_arrays([pa.array([0] * count), bound, bound], ["nulls", "min", "max"])
+    index = pa.table({"rows": [1] * count, "columns": pa.StructArray.from_arrays([column_], ["x"])})
+    parsed = filters.parse(pc.field("x") == 1, pa.schema([("x", pa.int64())]), "x")
+    assert pruning.may_match(parsed, index).all()
 
 
 def prunes(asked, values, name="i64"):
@@ -281,7 +371,7 @@ def test_a_plan_says_how_many_shards_a_filter_leaves(tmp_path):
     assert "at most 4 rows · at most 32 B as Arrow · 1 of 2 columns · 2 of 11 shards, 6 pruned by x > 5" in str(plan)
     assert (plan.to_dict()["filters"], plan.to_dict()["pruned"]) == ("x > 5", 6)
     plan = adp.plan("testing/tables", filters=pc.field("x") > 5, **asked)
-    assert "11 of 11 shards, none pruned by the Expression (x > 5)" in str(plan)
+    assert "at most 8 rows · at most 64 B as Arrow · 1 of 2 columns · 4 of 11 shards, 7 pruned by (x > 5)" in str(plan)
 
 
 def test_no_column_of_a_filter_is_loaded_unless_it_is_asked_for(place):

@@ -20,7 +20,7 @@ LAYERS = (
     ("machine",),
     ("gpus",),
     ("dataset", "schema", "sizing", "literals"),
-    ("manifest", "splits", "filters", "pruning", "edge_cases"),
+    ("manifest", "splits", "sampling", "filters", "guarantees", "pruning", "edge_cases"),
     ("backends", "batching", "report"),
     ("selecting",),
     ("planning",),

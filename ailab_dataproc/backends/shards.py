@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, overload
 
 import pyarrow as pa
@@ -13,12 +13,14 @@ import pyarrow.parquet as pq
 import pyarrow.types as t
 
 from ailab_dataproc import cache
+from ailab_dataproc.backends.parquet import Rows, Wanted, stored_ranges, touched
 from ailab_dataproc.errors import AilabError, DamagedData
 from ailab_dataproc.filters import RowFilter
-from ailab_dataproc.schema import in_parquet
 from ailab_dataproc.storage import Folder
 
 _MADE = 1024  # parts that are made at a time
+_BUCKET_THREADS = 16  # that wait for a bucket most of the time
+_SMALL = 1 << 20  # bytes of a file that is fetched whole: another request would take as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +36,20 @@ class Part:
     take: int  # rows; before the filter
     filter: RowFilter | None = None  # what `read_part` keeps of them
     checksum: str = ""  # of the file; without it the file is not kept in the cache
+    pick: int | None = None  # rows that `read_part` returns of those that the filter keeps; None for all
+    seed: int | None = None  # of a random pick; None for the first ones
 
 
 class Parts(Sequence[Part]):
     """Parts that are made when they are looked at: a million of them take the memory of their numbers and paths."""
 
-    def __init__(self, folder: Folder, files: pa.Table, filter: RowFilter | None = None) -> None:
+    def __init__(
+        self, folder: Folder, files: pa.Table, filter: RowFilter | None = None, seed: int | None = None
+    ) -> None:
         self._folder = folder
-        self._files = files  # path, rows, size, bytes, skip, take, and in a bucket checksum: as in `Part`
+        self._files = files  # path, rows, size, bytes, skip, take, and where needed checksum and pick: as in `Part`
         self._filter = filter
+        self._seed = seed
 
     def __len__(self) -> int:
         return len(self._files)
@@ -53,14 +60,16 @@ class Parts(Sequence[Part]):
     def __getitem__(self, at: slice) -> Parts: ...
     def __getitem__(self, at: int | slice) -> Part | Parts:
         if isinstance(at, slice):
-            return Parts(self._folder, self._files.take(pa.array(range(len(self))[at], pa.int64())), self._filter)
+            return Parts(
+                self._folder, self._files.take(pa.array(range(len(self))[at], pa.int64())), self._filter, self._seed
+            )
         row = self._files.slice(range(len(self))[at], 1).to_pylist()[0]
-        return Part(folder=self._folder, filter=self._filter, **row)
+        return Part(folder=self._folder, filter=self._filter, seed=self._seed, **row)
 
     def __iter__(self) -> Iterator[Part]:
         for batch in self._files.to_batches(max_chunksize=_MADE):
             for row in batch.to_pylist():
-                yield Part(folder=self._folder, filter=self._filter, **row)
+                yield Part(folder=self._folder, filter=self._filter, seed=self._seed, **row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +89,22 @@ def read_table(selection: Selection) -> pa.Table:
 
 
 def map_parts(function: Callable[[Part], Any], parts: Sequence[Part]) -> list[Any]:
-    """Call a function for each part, in a pool of one thread a core; results in order."""
-    with ThreadPoolExecutor(max_workers=min(len(os.sched_getaffinity(0)), len(parts)) or 1) as pool:
+    """Call a function for each part, in a pool of one thread a core (or more, for a bucket); results in order."""
+    with ThreadPoolExecutor(max_workers=min(threads(parts), len(parts)) or 1) as pool:
         return list(pool.map(function, parts))
+
+
+def threads(parts: Sequence[Part]) -> int:
+    """How many parts are read at a time."""
+    cores = len(os.sched_getaffinity(0))
+    return cores if not parts or parts[0].folder.is_local else max(cores, _BUCKET_THREADS)
+
+
+def count_part(part: Part) -> int:
+    """How many rows of a part the filter keeps; only its columns are read."""
+    if part.filter is None:
+        return part.take
+    return read_part(part, pa.schema([part.filter.columns.field(0)])).num_rows
 
 
 def read_part(part: Part, schema: pa.Schema) -> pa.Table:
@@ -92,12 +114,9 @@ def read_part(part: Part, schema: pa.Schema) -> pa.Table:
         InvalidRequest: the filter meets a value that it can't compare.
         DamagedData: the file is missing, has another size, other rows or columns, or a page that fails its checksum.
     """
-    if part.filter is not None:
-        whole = read_part(replace(part, filter=None), part.filter.with_columns(schema))
-        return part.filter.keep(whole).select(schema.names)
     where = part.folder.path(part.path)
     try:
-        table = _read(part, schema)
+        return _read(part, schema, where)
     except AilabError:
         raise
     except FileNotFoundError as error:
@@ -106,70 +125,53 @@ def read_part(part: Part, schema: pa.Schema) -> pa.Table:
         ) from error
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:  # also names in the footer that are no text
         raise DamagedData(f"{where}: the shard can't be read ({error}). Run verify.") from error
-    return _declared(table, schema, where)
 
 
-def _read(part: Part, schema: pa.Schema) -> pa.Table:
-    dictionaries = [one.name for one in schema if t.is_dictionary(one.type) and _text(one.type.value_type)]
-    opened = _opened(part)
-    local = isinstance(opened, pa.MemoryMappedFile)
+def _read(part: Part, schema: pa.Schema, where: str) -> pa.Table:
+    asked = schema if part.filter is None else part.filter.with_columns(schema)
+    dictionaries = [one.name for one in asked if t.is_dictionary(one.type) and _text(one.type.value_type)]
+    source, metadata = _opened(part, asked.names)
     with (
-        opened,
+        source,
         pq.ParquetFile(
-            opened, pre_buffer=not local, read_dictionary=dictionaries, page_checksum_verification=True
+            source, metadata=metadata, read_dictionary=dictionaries, page_checksum_verification=True
         ) as file,
     ):
         if file.metadata.num_rows != part.rows:
             raise DamagedData(
-                f"{part.folder.path(part.path)}: the shard has {file.metadata.num_rows:,} rows, "
-                f"the index says {part.rows:,}. Run verify."
+                f"{where}: the shard has {file.metadata.num_rows:,} rows, the index says {part.rows:,}. Run verify."
             )
-        groups, skip = _touched(file.metadata, part)
-        table = file.read_row_groups(groups, columns=schema.names, use_threads=False)
-    return table.slice(skip, part.take)
+        wanted = Wanted(
+            skip=part.skip,
+            take=part.take,
+            filter=part.filter,
+            pick=part.pick,
+            seed=part.seed,
+            shard=(part.skip, *part.path.encode()),
+        )
+        return Rows(file, source, where).read(wanted, schema)
 
 
-def _opened(part: Part) -> Any:
-    """The shard's file: mapped from the disk or the cache, or read by ranges from its bucket."""
-    if not part.folder.is_local:
-        cached = cache.shard(part.folder, part.path, part.size, part.checksum)
-        return cached or part.folder.open(part.path, part.size)
+def _opened(part: Part, columns: Sequence[str]) -> tuple[Any, pq.FileMetaData | None]:
+    """The shard's file, mapped from the disk or the cache, or read by ranges; and its footer where it is known."""
     where = part.folder.path(part.path)
-    found = os.stat(where).st_size
-    if found != part.size:
-        raise DamagedData(f"{where}: the shard has {found:,} bytes, the index says {part.size:,}. Run verify.")
-    return pa.memory_map(where)
-
-
-def _touched(metadata: pq.FileMetaData, part: Part) -> tuple[list[int], int]:
-    """The row groups that hold the wanted rows, and how many rows of the first to skip."""
-    groups: list[int] = []
-    first = skip = 0
-    for number in range(metadata.num_row_groups):
-        count = metadata.row_group(number).num_rows
-        if first < part.skip + part.take and first + count > part.skip:
-            if not groups:
-                skip = part.skip - first
-            groups.append(number)
-        first += count
-    return groups, skip
-
-
-def _declared(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
-    """The table with exactly the declared types: dictionaries as declared, the rest as it was written."""
-    if table.schema.names != schema.names:
-        raise DamagedData(f"{where}: the shard lacks columns that the manifest declares. Run verify.")
-    columns = []
-    for field, found in zip(schema, table.columns, strict=True):
-        column = found
-        if found.type != field.type:
-            if t.is_dictionary(field.type):
-                column = found if t.is_dictionary(found.type) else found.dictionary_encode()
-            elif found.type != in_parquet(field.type, nullable=field.nullable):
-                raise DamagedData(f"{where}: column {field.name!r} is {column.type}, the manifest says {field.type}.")
-            column = column.cast(field.type)
-        columns.append(column)
-    return pa.table(columns, schema=schema)
+    if part.folder.is_local:
+        found = os.stat(where).st_size
+        if found != part.size:
+            raise DamagedData(f"{where}: the shard has {found:,} bytes, the index says {part.size:,}. Run verify.")
+        return pa.memory_map(where), None
+    if (cached := cache.known(part.size, part.checksum)) is not None:
+        return cached, None
+    if part.size <= _SMALL:
+        cached = cache.shard(part.folder, part.path, part.size, part.checksum)
+        return cached or part.folder.open(part.path, part.size), None
+    source = part.folder.open(part.path, part.size)
+    metadata = pq.read_metadata(source)
+    groups = [span.group for span in touched(metadata, part.skip, part.take)]
+    needed = sum(stop - start for start, stop in stored_ranges(metadata, groups, columns))
+    if needed > part.size * cache.WHOLE and (cached := cache.shard(part.folder, part.path, part.size, part.checksum)):
+        return cached, None
+    return source, metadata
 
 
 def _text(type_: pa.DataType) -> bool:

@@ -50,6 +50,22 @@ def selecting(default_split: str) -> Callable[[Any], Any]:
     return wrap
 
 
+def amount(text: str | None) -> int | float | None:
+    """``1000`` or ``0.01`` of ``--sample``; None where the option wasn't given."""
+    if text is None:
+        return None
+    try:
+        return int(text.replace("_", ""))
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{text!r} is no number of rows, and no part such as 0.01.", param_hint="--sample"
+        ) from error
+
+
 def settings_of(data_dir: str | None) -> Settings:
     """The settings, with the data directory of the command line."""
     from ailab_dataproc.settings import load_settings

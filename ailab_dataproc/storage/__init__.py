@@ -6,7 +6,7 @@ import hashlib
 import os
 from typing import Any
 
-from ailab_dataproc.storage.bucket import Bucket
+from ailab_dataproc.storage.bucket import Bucket, RangeFile
 from ailab_dataproc.storage.disk import Disk
 from ailab_dataproc.storage.places import Folder, HashingFile
 from ailab_dataproc.storage.sentences import explained
@@ -17,6 +17,7 @@ __all__ = [
     "Disk",
     "Folder",
     "HashingFile",
+    "RangeFile",
     "checksum",
     "checksum_of",
     "explained",

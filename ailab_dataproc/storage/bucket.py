@@ -15,6 +15,9 @@ from ailab_dataproc.storage.stores import filesystem
 
 _TIMES = ("mtime", "updated", "LastModified", "last_modified", "created")  # what file systems call it
 _BLOCK = 16 << 20  # bytes of an upload's request
+_TAIL = 64 << 10  # bytes of the last part of an object, with the footer of nearly every Parquet file
+_GAP = 64 << 10  # bytes between two ranges that are got together; requests run side by side, so bytes cost more
+_REQUEST = 16 << 20  # bytes of a range beyond which the next one is another request
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +144,22 @@ class Bucket(Folder):
 
 
 class RangeFile(io.RawIOBase):
-    """An object of known size, read by ranges: a request a read, none to open."""
+    """An object of known size, read by ranges: none to open, one for the tail, many at once where `fetch` is told."""
 
     def __init__(self, fs: Any, path: str, size: int) -> None:
         self._fs, self._path, self._size = fs, path, size
         self._place = 0
+        self._blocks: dict[int, bytes] = {}  # what was fetched, by where it starts
+
+    def fetch(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Get ranges that will be read, side by side; near ones come together."""
+        missing = [one for one in _joined(ranges) if self._held(*one) is None]
+        if not missing:
+            return
+        starts, stops = zip(*missing, strict=True)
+        with explained(self._path, "read"):
+            found = self._fs.cat_ranges([self._path] * len(missing), list(starts), list(stops), on_error="raise")
+        self._blocks |= dict(zip(starts, found, strict=True))
 
     def readable(self) -> bool:
         """Always true."""
@@ -169,15 +183,43 @@ class RangeFile(io.RawIOBase):
         stop = self._size if size is None or size < 0 else min(self._place + size, self._size)
         if stop <= self._place:
             return b""
+        data = self._held(self._place, stop)
+        if data is None:
+            data = self._asked(self._place, stop)
+        self._place += len(data)
+        return data
+
+    def _held(self, start: int, stop: int) -> bytes | None:
+        """Bytes that were fetched before."""
+        for first, block in self._blocks.items():
+            if first <= start and stop <= first + len(block):
+                return block[start - first : stop - first]
+        return None
+
+    def _asked(self, start: int, stop: int) -> bytes:
+        """Bytes of a request; of the last ones all that a footer may take, since it is read in two steps."""
+        first = min(start, max(self._size - _TAIL, 0)) if stop == self._size else start
         with explained(self._path, "read"):
             try:
-                data: bytes = self._fs.cat_file(self._path, start=self._place, end=stop)
+                block: bytes = self._fs.cat_file(self._path, start=first, end=stop)
             except Exception as error:
                 if getattr(error, "code", None) != 416:  # the range lies behind the end
                     raise
-                data = b""
-        self._place += len(data)
-        return data
+                block = b""
+        if stop == self._size:
+            self._blocks[first] = block
+        return block[start - first :]
+
+
+def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ranges, near ones as one."""
+    found: list[tuple[int, int]] = []
+    for start, stop in sorted(ranges):
+        if found and start - found[-1][1] <= _GAP and stop - found[-1][0] <= _REQUEST:
+            found[-1] = (found[-1][0], max(stop, found[-1][1]))
+        else:
+            found.append((start, stop))
+    return found
 
 
 def _seconds(time: Any) -> float:

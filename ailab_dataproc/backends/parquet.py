@@ -1,0 +1,164 @@
+"""Rows of one Parquet file: only the row groups and columns that hold them, the filter's columns first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.types as t
+
+from ailab_dataproc import guarantees
+from ailab_dataproc.errors import DamagedData
+from ailab_dataproc.filters import RowFilter
+from ailab_dataproc.sampling import places
+from ailab_dataproc.schema import in_parquet
+from ailab_dataproc.storage import RangeFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which rows of a file."""
+
+    skip: int
+    take: int  # rows; before the filter
+    filter: RowFilter | None = None
+    pick: int | None = None  # rows of those that the filter keeps; None for all
+    seed: int | None = None  # of a random pick; None for the first ones
+    shard: Sequence[int] = ()  # tells the file from others, for the random pick
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Rows of one row group."""
+
+    group: int
+    skip: int
+    take: int
+
+
+class Rows:
+    """Reads rows of an open file, as declared types."""
+
+    def __init__(self, file: pq.ParquetFile, source: object, where: str) -> None:
+        """Read from a file.
+
+        Args:
+            file: of pyarrow.
+            source: what it reads from; a `RangeFile` is told beforehand what will be read.
+            where: its path, for messages.
+        """
+        self._file = file
+        self._source = source
+        self._where = where
+
+    def read(self, wanted: Wanted, schema: pa.Schema) -> pa.Table:
+        """The rows, with the columns of a schema."""
+        spans = touched(self._file.metadata, wanted.skip, wanted.take)
+        if wanted.filter is None and wanted.pick is None:
+            return self._spans(spans, schema)
+        known: pa.Table | None = None
+        if wanted.filter is None:
+            kept = np.arange(sum(span.take for span in spans))
+        else:
+            groups = set(guarantees.row_groups(wanted.filter, self._file.metadata, [span.group for span in spans]))
+            spans = [span for span in spans if span.group in groups]
+            known = self._spans(spans, wanted.filter.columns)
+            mask = wanted.filter.mask(known).combine_chunks().fill_null(False)
+            kept = np.flatnonzero(mask.to_numpy(zero_copy_only=False))
+        if wanted.pick is not None:
+            kept = kept[places(len(kept), wanted.pick, wanted.seed, wanted.shard)]
+        return self._at(spans, kept, known, schema)
+
+    def _at(self, spans: Sequence[_Span], kept: np.ndarray, known: pa.Table | None, schema: pa.Schema) -> pa.Table:
+        """Rows by their numbers within spans; columns that are known aren't read again, the others where there are any.
+
+        Args:
+            spans: of the file.
+            kept: sorted numbers of rows.
+            known: columns of all rows of the spans.
+            schema: of the result.
+        """
+        mask = np.zeros(sum(span.take for span in spans), dtype=bool)
+        mask[kept] = True
+        there = [one for one in schema if known is not None and one.name in known.schema.names]
+        other = pa.schema([one for one in schema if one not in there])
+        columns = dict(zip(other.names, self._masked(spans, mask, other).columns, strict=True)) if len(other) else {}
+        if known is not None and there:
+            found = known.select([one.name for one in there]).filter(pa.array(mask))
+            columns |= dict(zip(found.schema.names, found.columns, strict=True))
+        return pa.table([columns[name] for name in schema.names], schema=schema)
+
+    def _masked(self, spans: Sequence[_Span], mask: np.ndarray, schema: pa.Schema) -> pa.Table:
+        ends = np.cumsum([span.take for span in spans], dtype=np.int64)
+        masks = np.split(mask, ends[:-1]) if spans else []
+        hit = [(span, one) for span, one in zip(spans, masks, strict=True) if one.any()]
+        tables = self._by_group([span for span, _ in hit], schema)
+        kept = [
+            table if one.all() else table.filter(pa.array(one)) for table, (_, one) in zip(tables, hit, strict=True)
+        ]
+        return pa.concat_tables(kept) if kept else schema.empty_table()
+
+    def _by_group(self, spans: Sequence[_Span], schema: pa.Schema) -> Iterable[pa.Table]:
+        table = self._spans(spans, schema)
+        first = 0
+        for span in spans:
+            yield table.slice(first, span.take)
+            first += span.take
+
+    def _spans(self, spans: Sequence[_Span], schema: pa.Schema) -> pa.Table:
+        """All rows of spans. Only the first and the last row group may be cut, the others are whole."""
+        groups = [span.group for span in spans]
+        if isinstance(self._source, RangeFile):
+            self._source.fetch(stored_ranges(self._file.metadata, groups, schema.names))
+        table = self._file.read_row_groups(groups, columns=schema.names, use_threads=False)
+        rows = sum(span.take for span in spans)
+        return declared(table.slice(spans[0].skip if spans else 0, rows), schema, self._where)
+
+
+def touched(metadata: pq.FileMetaData, skip: int, take: int) -> list[_Span]:
+    """The row groups that hold the wanted rows."""
+    spans: list[_Span] = []
+    first = 0
+    for number in range(metadata.num_row_groups):
+        rows = metadata.row_group(number).num_rows
+        start, stop = max(skip - first, 0), min(skip + take - first, rows)
+        if stop > start:
+            spans.append(_Span(number, start, stop - start))
+        first += rows
+    return spans
+
+
+def stored_ranges(metadata: pq.FileMetaData, groups: Iterable[int], columns: Iterable[str]) -> list[tuple[int, int]]:
+    """Where the bytes of columns lie, from start to stop."""
+    names = set(columns)
+    paths = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
+    leaves = [i for i, path in enumerate(paths) if path in names or path.split(".", 1)[0] in names]
+    found = []
+    for group in groups:
+        row_group = metadata.row_group(group)
+        for leaf in leaves:
+            chunk = row_group.column(leaf)
+            start = chunk.dictionary_page_offset if chunk.has_dictionary_page else chunk.data_page_offset
+            start = min(start, chunk.data_page_offset)
+            found.append((start, start + chunk.total_compressed_size))
+    return found
+
+
+def declared(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
+    """The table with exactly the declared types: dictionaries as declared, the rest as it was written."""
+    if table.schema.names != schema.names:
+        raise DamagedData(f"{where}: the shard lacks columns that the manifest declares. Run verify.")
+    columns = []
+    for field, found in zip(schema, table.columns, strict=True):
+        column = found
+        if found.type != field.type:
+            if t.is_dictionary(field.type):
+                column = found if t.is_dictionary(found.type) else found.dictionary_encode()
+            elif found.type != in_parquet(field.type, nullable=field.nullable):
+                raise DamagedData(f"{where}: column {field.name!r} is {column.type}, the manifest says {field.type}.")
+            column = column.cast(field.type)
+        columns.append(column)
+    return pa.table(columns, schema=schema)
