@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as t
@@ -13,8 +14,9 @@ from click.testing import CliRunner
 
 import ailab_dataproc as adp
 from ailab_dataproc.backends import backend, device
-from ailab_dataproc.backends.cudf import kept_rows
 from ailab_dataproc.backends.dask_cudf import Devices, lacking, needs_cluster, shard_too_large, spread
+from ailab_dataproc.backends.parquet import Located
+from ailab_dataproc.backends.shards import locate_part
 from ailab_dataproc.cli import cli
 from ailab_dataproc.cluster import find_cluster
 from ailab_dataproc.dataset import column
@@ -166,25 +168,65 @@ def place(tmp_path_factory):
 @pytest.mark.parametrize(
     "split", ["train", "train[:2]", "train[1:]", "train[2:4]", "test+train[3:]", "train[3:]+train[:3]", "train[:0]"]
 )
-@pytest.mark.parametrize("filters", [None, [("int8", ">=", 0)], [("flag_or_null", "is", None)], [("text", "==", "-")]])
-def test_the_rows_that_the_gpu_would_take_are_those_of_other_backends(place, split, filters):
-    made = adp.plan("testing/tables", split=split, filters=filters, data_dir=place, backend="arrow", columns=["int8"])
-    wanted = adp.load("testing/tables", split=split, filters=filters, data_dir=place, backend="arrow", columns=["int8"])
-    kept = [(part, kept_rows(part, made.selection.schema)) for part in made.selection.parts]
-    left = [(part, one) for part, one in kept if part.take and (one is None or len(one))]
+@pytest.mark.parametrize(
+    "selecting",
+    [
+        {},
+        {"filters": [("int8", ">=", 0)]},
+        {"filters": [("flag_or_null", "is", None)]},
+        {"filters": [("text", "==", "-")]},
+        {"limit": 2},
+        {"sample": 2, "seed": 1},
+    ],
+    ids=str,
+)
+def test_the_rows_that_the_gpu_would_take_are_those_of_other_backends(place, split, selecting):
+    asked = {"split": split, "data_dir": place, "backend": "arrow", "columns": ["int8"], **selecting}
+    selection = adp.plan("testing/tables", **asked).selection
+    wanted = adp.load("testing/tables", **asked)
+    located = [(part, locate_part(part, selection.schema)) for part in selection.parts]
+    left = [(part, one) for part, one in located if len(one.numbers)]
     found = wanted.schema.empty_table()
     if left:
-        files = [pq.read_table(part.folder.path(part.path), columns=["int8"]) for part, _ in left]
-        rows = device.wanted_rows([part for part, _ in left], [one for _, one in left])
-        found = pa.concat_tables(files).slice(rows.skip, rows.take)
-        found = found if rows.at is None else found.take(rows.at)
+        found = taken([part.folder.path(part.path) for part, _ in left], device.reading([one for _, one in left]))
     assert found["int8"].to_pylist() == wanted["int8"].to_pylist()
 
 
-def test_one_range_of_rows_needs_no_list_of_them(place):
-    parts = adp.plan("testing/tables", split="train[1:]", data_dir=place, backend="arrow").selection.parts
-    rows = device.wanted_rows(parts, [None] * len(parts))
-    assert (rows.skip, rows.take, rows.at) == (1, 3, None)
+def taken(paths, reading):
+    """What `cudf.read_parquet` and a gather do, by pyarrow."""
+    files = [pq.ParquetFile(path) for path in paths]
+    groups = reading.groups or [list(range(file.num_row_groups)) for file in files]
+    table = pa.concat_tables([file.read_row_groups(some) for file, some in zip(files, groups, strict=True)])
+    assert len(table) == reading.rows
+    if reading.wanted is None:
+        return table
+    if isinstance(reading.wanted, slice):
+        return table.slice(reading.wanted.start, reading.wanted.stop - reading.wanted.start)
+    return table.take(reading.wanted)
+
+
+def rows_in(groups, numbers):
+    return Located(numbers if isinstance(numbers, range) else np.array(numbers), np.array(groups))
+
+
+def test_whole_files_are_read_whole():
+    found = device.reading([rows_in([2, 3], range(5)), rows_in([4], range(4))])
+    assert found == device.Reading(None, 9, None)
+
+
+def test_only_row_groups_with_a_wanted_row_are_read():
+    found = device.reading([rows_in([2, 3, 5], [3, 8]), rows_in([4, 4], [7])])
+    assert (found.groups, found.rows) == ([[1, 2], [1]], 12)
+    assert found.wanted.tolist() == [1, 6, 11]
+
+
+def test_rows_that_follow_each_other_are_cut_out_without_a_list_of_them():
+    found = device.reading([rows_in([2, 3], [3, 4]), rows_in([4], range(2))])
+    assert found == device.Reading([[1], [0]], 7, slice(1, 5))
+
+
+def test_an_empty_row_group_is_no_reason_to_name_row_groups():
+    assert device.reading([rows_in([2, 0, 3], range(5))]) == device.Reading(None, 5, None)
 
 
 def from_cudf(table):
@@ -237,7 +279,7 @@ def test_the_options_of_the_gpu_cluster_are_those_of_the_installed_dask_cuda():
 
 def test_the_installed_cudf_has_what_the_backend_calls():
     cudf = pytest.importorskip("cudf", reason="cudf is not installed; it may be, also without a GPU")
-    wanted = {"columns", "skip_rows", "nrows", "use_pandas_metadata", "dataset_kwargs", "ignore_missing_columns"}
+    wanted = {"columns", "row_groups", "use_pandas_metadata", "dataset_kwargs", "ignore_missing_columns"}
     assert wanted <= set(inspect.signature(cudf.read_parquet).parameters)
     for name in ("from_arrow", "take", "reset_index"):
         assert callable(getattr(cudf.DataFrame, name))

@@ -1,6 +1,6 @@
-"""On a GPU: every test that other backends pass, two workers on one GPU, spilling. Collected everywhere, run on a GPU.
+"""On a GPU: every test that other backends pass, two workers on one GPU, spilling. Skipped where there is none.
 
-The gpu extra, pytest, pydantic and PyYAML are enough to run it; AILAB_TEST_DATA names data that were prepared elsewhere.
+The extras pandas, dask and gpu, and pytest, are enough to run it; AILAB_TEST_DATA names data prepared elsewhere.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class TestDaskCuDF(BackendTests):
 
 
 class TestTwoWorkersOnOneGPU(TestDaskCuDF):
-    """`LocalCUDACluster` wants a GPU for each worker, so they are started one by one, with a third of its memory each."""
+    """`LocalCUDACluster` wants a GPU for each worker: they are started one by one, each with a third of its memory."""
 
     @pytest.fixture(autouse=True, scope="class")
     @classmethod

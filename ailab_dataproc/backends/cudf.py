@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.types as t
 
 from ailab_dataproc.backends import device
 from ailab_dataproc.backends.partitions import grouped
-from ailab_dataproc.backends.shards import Part, Selection, map_parts, read_part
+from ailab_dataproc.backends.shards import Part, Selection, locate_part, map_parts, read_part
 from ailab_dataproc.errors import BackendRefused, DamagedData
 from ailab_dataproc.sizing import Machine, Need
 
@@ -66,16 +64,13 @@ def read_stored(parts: Sequence[Part], schema: pa.Schema) -> Any:
     if not parts[0].folder.is_local:  # only the wanted columns come over the network, and the cache is used
         tables = map_parts(lambda part: read_part(part, schema), parts)
         return cudf.DataFrame.from_arrow(pa.concat_tables(tables).cast(device.held(schema)))
-    kept = map_parts(lambda part: kept_rows(part, schema), parts)
-    wanted = [(part, one) for part, one in zip(parts, kept, strict=True) if part.take and (one is None or len(one))]
-    if not wanted:
+    located = map_parts(lambda part: locate_part(part, schema), parts)  # the host filters: all backends keep the same
+    found = [(part.folder.path(part.path), one) for part, one in zip(parts, located, strict=True) if len(one.numbers)]
+    if not found:
         return read_stored((), schema)
-    left = [part for part, _ in wanted]
-    rows = device.wanted_rows(left, [one for _, one in wanted])
     if not schema.names:  # Dask counts rows
-        return cudf.DataFrame(index=cudf.RangeIndex(rows.take if rows.at is None else len(rows.at)))
-    frame = _decoded(left, schema, rows)
-    return frame if rows.at is None else frame.take(rows.at).reset_index(drop=True)
+        return cudf.DataFrame(index=cudf.RangeIndex(sum(len(one.numbers) for _, one in found)))
+    return _decoded([path for path, _ in found], schema, device.reading([one for _, one in found]))
 
 
 def by_contract(frame: Any, schema: pa.Schema) -> Any:
@@ -97,35 +92,16 @@ def _dtype(type_: pa.DataType) -> Any:
     return device.dtype(type_)
 
 
-def kept_rows(part: Part, schema: pa.Schema) -> np.ndarray | None:
-    """Which of the taken rows the filter keeps; the host decides, so that all backends keep the same.
-
-    The shard is checked as other backends check it: its size, rows, names and types.
-    """
-    whole = replace(part, filter=None)
-    read_part(replace(whole, skip=0, take=0), schema)
-    if part.filter is None:
-        return None
-    table = read_part(whole, part.filter.columns)
-    number = "row" + "_" * max(map(len, table.column_names))
-    table = table.append_column(number, pa.array(np.arange(part.take, dtype=np.int32)))
-    found: np.ndarray = part.filter.keep(table)[number].to_numpy()
-    return None if len(found) == part.take else found
-
-
-def _decoded(parts: Sequence[Part], schema: pa.Schema, rows: device.Rows) -> Any:
+def _decoded(paths: Sequence[str], schema: pa.Schema, reading: device.Reading) -> Any:
     """One call for all files, so that the GPU has enough to do at once."""
     import cudf
 
-    paths = [part.folder.path(part.path) for part in parts]
     where = paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
-    whole = rows.take == sum(part.rows for part in parts)
     try:
         frame = cudf.read_parquet(
-            paths,
+            list(paths),
             columns=schema.names,
-            skip_rows=None if whole else rows.skip,
-            nrows=None if whole else rows.take,
+            row_groups=reading.groups,
             use_pandas_metadata=False,
             dataset_kwargs={"partitioning": None},  # a folder named day=3 would become a column
             ignore_missing_columns=False,
@@ -136,6 +112,10 @@ def _decoded(parts: Sequence[Part], schema: pa.Schema, rows: device.Rows) -> Any
         ) from error
     except (RuntimeError, ValueError, OSError) as error:
         raise DamagedData(f"{where}: the GPU can't read it ({error}). Run verify, or take backend='arrow'.") from error
-    if len(frame) != rows.take:
-        raise DamagedData(f"{where}: {len(frame):,} rows came back, the index says {rows.take:,}. Run verify.")
-    return frame[schema.names]
+    if len(frame) != reading.rows:
+        raise DamagedData(f"{where}: {len(frame):,} rows came back, the index says {reading.rows:,}. Run verify.")
+    frame = frame[schema.names]
+    if reading.wanted is None:
+        return frame
+    cut = frame.iloc[reading.wanted] if isinstance(reading.wanted, slice) else frame.take(reading.wanted)
+    return cut.reset_index(drop=True)

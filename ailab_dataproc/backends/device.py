@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as t
 
-from ailab_dataproc.backends.shards import Part
+from ailab_dataproc.backends.parquet import Located
 from ailab_dataproc.report import count_bytes
 from ailab_dataproc.sizing import Machine, Need
 
@@ -21,12 +21,12 @@ _SHARE = 32  # a partition takes this part of a GPU, as dask_cudf's own blocksiz
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """Which rows of some files, one after the other, are wanted: `take` after `skip`, and of these those `at`."""
+class Reading:
+    """What is read of some files, laid one after the other, and which of these rows are wanted."""
 
-    skip: int
-    take: int
-    at: np.ndarray | None  # counted after `skip`, ascending; None for all
+    groups: list[list[int]] | None  # row groups of each file; None for all
+    rows: int  # that these row groups have
+    wanted: slice | np.ndarray | None  # of these rows; None for all
 
 
 def refusal(need: Need, machine: Machine, libraries: Sequence[str], instead: str) -> str | None:
@@ -81,28 +81,40 @@ def partition_bytes(gpu: int, threads: int, schema: pa.Schema) -> int:
     return min(gpu // _SHARE, int(gpu / (FACTOR * max(threads, 1))), *lists)
 
 
-def wanted_rows(parts: Sequence[Part], kept: Sequence[np.ndarray | None]) -> Rows:
-    """The rows of parts in their files, laid one after the other.
+def reading(located: Sequence[Located]) -> Reading:
+    """What to read where rows lie so: whole row groups, as rows can't be skipped inside lists without a risk.
 
     Args:
-        parts: at least one.
-        kept: of each part, which of its taken rows its filter keeps; None for all.
+        located: at least one file, each with a row.
     """
-    starts = np.cumsum([0, *(part.rows for part in parts[:-1])])
-    firsts = [int(start) + part.skip for start, part in zip(starts, parts, strict=True)]
-    ends = [first + part.take for first, part in zip(firsts, parts, strict=True)]
-    if all(one is None for one in kept) and ends[:-1] == firsts[1:]:
-        return Rows(firsts[0], ends[-1] - firsts[0], None)
-    numbers = np.concatenate(
-        [
-            first + (np.arange(part.take) if one is None else one)
-            for first, part, one in zip(firsts, parts, kept, strict=True)
-        ]
-    )
-    if not len(numbers):
-        return Rows(0, 0, None)
-    skip, take = int(numbers[0]), int(numbers[-1] - numbers[0]) + 1
-    return Rows(skip, take, None if len(numbers) == take else (numbers - skip).astype(np.int32))
+    groups: list[list[int]] = []
+    pieces: list[range | np.ndarray] = []  # of each file, the numbers of its wanted rows in what is read
+    rows = 0
+    for one in located:
+        numbers, ends = one.numbers, np.cumsum(one.groups)
+        edges = np.array([numbers[0], numbers[-1]]) if isinstance(numbers, range) else numbers
+        hit = np.unique(np.searchsorted(ends, edges, side="right"))
+        if isinstance(numbers, range):  # and what lies between
+            hit = np.arange(hit[0], hit[-1] + 1)
+            shift = rows - int(ends[hit[0]] - one.groups[hit[0]])
+            pieces.append(range(numbers.start + shift, numbers.stop + shift))
+        else:
+            shifts = np.zeros(len(ends), dtype=np.int64)
+            shifts[hit] = rows + np.cumsum(one.groups[hit]) - ends[hit]
+            pieces.append(numbers + shifts[np.searchsorted(ends, numbers, side="right")])
+        groups.append(hit[one.groups[hit] > 0].tolist())
+        rows += int(one.groups[hit].sum())
+    whole = all(len(some) == np.count_nonzero(one.groups) for some, one in zip(groups, located, strict=True))
+    return Reading(None if whole else groups, rows, _joined(pieces, rows))
+
+
+def _joined(pieces: Sequence[range | np.ndarray], rows: int) -> slice | np.ndarray | None:
+    if sum(map(len, pieces)) == rows:
+        return None
+    first, last = int(pieces[0][0]), int(pieces[-1][-1])
+    if last - first + 1 == sum(map(len, pieces)):
+        return slice(first, last + 1)
+    return np.concatenate([np.asarray(piece, dtype=np.int32) for piece in pieces])
 
 
 def held(schema: pa.Schema) -> pa.Schema:
