@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as t
 import pytest
+import yaml
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 import ailab_dataproc as adp
 from ailab_dataproc.backends import backend, device
@@ -225,6 +230,31 @@ def test_rows_that_follow_each_other_are_cut_out_without_a_list_of_them():
     assert found == device.Reading([[1], [0]], 7, slice(1, 5))
 
 
+@st.composite
+def files(draw):
+    groups = draw(st.lists(st.integers(0, 4), min_size=1, max_size=4).filter(sum))
+    rows = range(sum(groups))
+    if draw(st.booleans()):
+        start = draw(st.integers(0, len(rows) - 1))
+        return rows_in(groups, rows[start : draw(st.integers(start + 1, len(rows)))])
+    return rows_in(groups, sorted(draw(st.sets(st.sampled_from(rows), min_size=1))))
+
+
+@given(st.lists(files(), min_size=1, max_size=3))
+def test_any_rows_of_any_files_are_found_in_what_is_read(located):
+    found = device.reading(located)
+    every = [
+        [list(rows) for rows in np.split(np.arange(sum(one.groups)), np.cumsum(one.groups)[:-1])] for one in located
+    ]
+    groups = found.groups or [range(len(rows)) for rows in every]
+    read = [(i, row) for i, some in enumerate(groups) for group in some for row in every[i][group]]
+    wanted = found.wanted if found.wanted is not None else slice(None)
+    assert len(read) == found.rows
+    assert (read[wanted] if isinstance(wanted, slice) else [read[i] for i in wanted]) == [
+        (i, row) for i, one in enumerate(located) for row in one.numbers
+    ]
+
+
 def test_an_empty_row_group_is_no_reason_to_name_row_groups():
     assert device.reading([rows_in([2, 0, 3], range(5))]) == device.Reading(None, 5, None)
 
@@ -265,6 +295,16 @@ def test_the_cluster_of_gpus_is_configured_with_spilling_and_one_thread_each():
     assert found.kind == "dask_cuda:LocalCUDACluster"
     assert found.options["enable_cudf_spill"] is True
     assert found.options["threads_per_worker"] == 1
+
+
+def test_conda_and_pip_install_the_same_rapids():
+    root = Path(__file__).parent.parent
+    extra = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]["gpu"]
+    conda = yaml.safe_load((root / "environment.yml").read_text())["dependencies"]
+    by_pip = {one.split("==")[0].removesuffix("-cu13"): one.split("==")[1].removesuffix(".*") for one in extra}
+    by_conda = dict(one.split("=") for one in conda if isinstance(one, str) and one.split("=")[0] in by_pip)
+    assert by_pip == by_conda
+    assert "cuda-version=13.*" in conda
 
 
 def test_the_options_of_the_gpu_cluster_are_those_of_the_installed_dask_cuda():

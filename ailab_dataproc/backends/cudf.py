@@ -31,7 +31,8 @@ class CuDF:
         return refusal or device.too_large(self.peak(need), need, machine)
 
     def read(self, selection: Selection) -> Any:
-        """A frame by the contract, in the GPU that CUDA takes first."""
+        """A frame by the contract, in the first GPU."""
+        device.count_as_nvml()
         import cudf
 
         limit = device.partition_bytes(max(Machine.here().gpus[:1], default=0), 1, selection.schema)

@@ -6,7 +6,6 @@ import atexit
 import contextlib
 import importlib.util
 import logging
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,7 +161,7 @@ def _missing() -> list[str]:
 
 def _start(machine: Machine) -> None:
     """A worker for each GPU of this machine, as configs/clusters/gpu.yaml says, until this process ends."""
-    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as NVML counts: CUDA's own order is another
+    device.count_as_nvml()
     _log.info(
         "dask_cudf: starting a worker for each of %d GPUs, until this process ends (configs/clusters/gpu.yaml). "
         "Connect a dask.distributed.Client of your own before, and it is used instead.",

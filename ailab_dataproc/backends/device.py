@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,11 @@ class Reading:
     groups: list[list[int]] | None  # row groups of each file; None for all
     rows: int  # that these row groups have
     wanted: slice | np.ndarray | None  # of these rows; None for all
+
+
+def count_as_nvml() -> None:
+    """CUDA, which counts the fastest GPU as the first, is to count as NVML does; where it isn't in use yet."""
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
 
 
 def refusal(need: Need, machine: Machine, libraries: Sequence[str], instead: str) -> str | None:
