@@ -297,6 +297,13 @@ def test_the_cluster_of_gpus_is_configured_with_spilling_and_one_thread_each():
     assert found.options["threads_per_worker"] == 1
 
 
+@pytest.mark.parametrize("name", [name for name in HELD if edge_cases().schema.field(name).nullable])
+def test_a_column_of_nulls_leads_back_to_its_declared_type(name):
+    schema = edge_cases().select([name]).schema
+    found = device.declared(pa.table({name: pa.nulls(3)}), schema)
+    assert_same(found, pa.table([pa.nulls(3, schema.field(name).type)], schema=schema))
+
+
 def test_conda_and_pip_install_the_same_rapids():
     root = Path(__file__).parent.parent
     extra = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]["gpu"]
@@ -323,7 +330,7 @@ def test_the_installed_cudf_has_what_the_backend_calls():
     assert wanted <= set(inspect.signature(cudf.read_parquet).parameters)
     for name in ("from_arrow", "take", "reset_index"):
         assert callable(getattr(cudf.DataFrame, name))
-    for name in ("astype", "to_arrow"):
+    for name in ("astype", "isna", "to_arrow"):
         assert callable(getattr(cudf.Series, name))
     assert cudf.CategoricalDtype(ordered=False).ordered is False
     assert cudf.Decimal128Dtype(18, 4).precision == 18

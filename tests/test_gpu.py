@@ -63,6 +63,11 @@ class TestCuDF(BackendTests):
         frame = self.load(place, split="train", columns=["kind_or_null"])
         assert frame["kind_or_null"].cat.categories.to_arrow().to_pylist() == ["a", "ü"]
 
+    def test_a_category_without_a_value_is_null_in_arrow(self, place):
+        frame = self.load(place, "testing/nulls", split="bare")
+        schema = adp.plan("testing/nulls", data_dir=place, backend="arrow").selection.schema
+        assert self.as_arrow(frame, schema)["kind"].to_pylist() == [None] * 3
+
     def test_a_bucket_gives_the_same_frame_as_a_disk(self, place, monkeypatch):
         import fsspec
 

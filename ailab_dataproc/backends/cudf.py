@@ -37,7 +37,8 @@ class CuDF:
 
         limit = device.partition_bytes(max(Machine.here().gpus[:1], default=0), 1, selection.schema)
         groups = list(grouped(selection.parts, limit, device.MOST)) or [()]
-        frames = [read_stored(group, selection.schema) for group in groups]
+        every = [read_stored(group, selection.schema) for group in groups]
+        frames = [frame for frame in every if len(frame)] or every[:1]
         frame = frames[0] if len(frames) == 1 else cudf.concat(frames, ignore_index=True)
         return by_contract(frame, selection.schema)
 
@@ -48,7 +49,15 @@ class CuDF:
 
 def to_arrow(frame: Any, schema: pa.Schema) -> pa.Table:
     """A cudf.DataFrame as a table of the declared schema, in the memory of the host."""
-    return device.declared(pa.table({name: frame[name].to_arrow() for name in schema.names}), schema)
+    return device.declared(pa.table({name: _arrow(frame[name]) for name in schema.names}), schema)
+
+
+def _arrow(series: Any) -> pa.Array:
+    import cudf
+
+    if isinstance(series.dtype, cudf.CategoricalDtype) and series.isna().all():
+        return pa.nulls(len(series))  # cuDF looks for the largest of its codes, and there is none
+    return series.to_arrow()
 
 
 def read_parts(parts: Sequence[Part], schema: pa.Schema) -> Any:

@@ -16,7 +16,7 @@ from ailab_dataproc.backends.parquet import Located
 from ailab_dataproc.report import count_bytes
 from ailab_dataproc.sizing import Machine, Need
 
-FACTOR = 2.5  # memory of the GPU over Arrow bytes while Parquet is decoded; from the papers, not measured here yet
+FACTOR = 2.5  # memory of the GPU over Arrow bytes while Parquet is decoded; a guess, until benchmarks/gpu.py was run
 MOST = 2**31 - 1  # rows of a cuDF column, and values in all lists of one
 _SHARE = 32  # a partition takes this part of a GPU, as dask_cudf's own blocksize: joins and sorts need room
 
@@ -124,7 +124,7 @@ def _joined(pieces: Sequence[range | np.ndarray], rows: int) -> slice | np.ndarr
 
 
 def held(schema: pa.Schema) -> pa.Schema:
-    """The Arrow types that cuDF takes for declared ones: no dictionaries, time zones and fixed-size lists."""
+    """The Arrow types that cuDF finds in the files of declared ones: no dictionaries, time zones, fixed-size lists."""
     return pa.schema([pa.field(one.name, _held(one.type)) for one in schema])
 
 
@@ -179,4 +179,6 @@ def _held(type_: pa.DataType) -> pa.DataType:
         return pa.struct([pa.field(one.name, _held(one.type)) for one in type_])
     if t.is_large_string(type_):
         return pa.string()
-    return pa.timestamp(type_.unit) if t.is_timestamp(type_) else type_
+    if t.is_timestamp(type_):  # Parquet knows no seconds
+        return pa.timestamp("ms" if type_.unit == "s" else type_.unit)
+    return type_
