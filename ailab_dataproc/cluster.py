@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -106,13 +108,29 @@ def _security(cluster: Cluster) -> dict[str, Any]:
 def _started(cluster: Cluster) -> Iterator[Any]:
     kind = _class(cluster)
     try:
-        started = kind(**cluster.options)
+        with _main_stays_here():
+            started = kind(**cluster.options)
     except TypeError as error:
         raise InvalidRequest(f"cluster {cluster.name!r}: {cluster.kind} refuses its options ({error}).") from error
-    except (OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # such as NVML's own, where there is no driver
         raise ClusterFailed(f"cluster {cluster.name!r}: {cluster.kind} didn't start ({_first_line(error)}).") from error
     with started:
         yield started
+
+
+@contextlib.contextmanager
+def _main_stays_here() -> Iterator[None]:
+    """A script without `if __name__ == "__main__"` isn't run again in each process, where it would start clusters too.
+
+    Multiprocessing runs no main module of this name again. Dask sends what a script defines by value.
+    """
+    main: Any = sys.modules["__main__"]
+    before = main.__spec__
+    main.__spec__ = ModuleSpec("__main__", None)
+    try:
+        yield
+    finally:
+        main.__spec__ = before
 
 
 def _class(cluster: Cluster) -> Any:

@@ -1,14 +1,16 @@
-"""Bytes wanted and bytes there: Need and Machine."""
+"""Bytes wanted and bytes there: Need and Machine, of this process or of a Dask cluster."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pyarrow as pa
+
+from ailab_dataproc import gpus as nvml
+from ailab_dataproc.machine import free_memory, processors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,101 +26,106 @@ class Need:
     nulls: str = "refuse"  # or "mask": what backends without a null are to do with nullable columns
     dtypes: str = "arrow"  # or "numpy": what pandas and Dask hold columns as
     filtered: bool = False  # whether filters will leave fewer rows and bytes
+    threads: int = 1  # that read shards at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One worker of a Dask cluster."""
+
+    free: int  # bytes
+    threads: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What this process may use now."""
+    """What this process may use now; or, from `of`, what a Dask cluster may."""
 
     memory: int  # bytes free
     cpus: int
     gpus: tuple[int, ...] = ()  # free bytes of each visible GPU
+    devices: tuple[nvml.Gpu, ...] = ()  # the same GPUs: their names, UUIDs and all of their bytes
+    no_gpu: str = ""  # why none is visible
+    address: str = ""  # of the cluster's scheduler; empty for this process
+    workers: tuple[Worker, ...] = ()  # of the cluster
+    cluster: Machine | None = None  # that this process is connected to: lazy backends work there
 
     @classmethod
     def here(cls) -> Machine:
         """Look at this machine; no GPU context is made."""
-        return cls(memory=free_memory(), cpus=len(os.sched_getaffinity(0)), gpus=_gpus())
+        devices, reason = nvml.look()
+        return cls(
+            memory=free_memory(),
+            cpus=processors(),
+            gpus=tuple(one.free for one in devices),
+            devices=devices,
+            no_gpu=reason,
+        )
+
+    @classmethod
+    def of(cls, client: Any) -> Machine:
+        """Look at a Dask cluster: what its scheduler knows, and the free memory and GPUs that its workers see.
+
+        Args:
+            client: a `distributed.Client`; not an asynchronous one.
+        """
+        found = client.scheduler_info(n_workers=-1)["workers"]
+        seen = client.run(_seen, on_error="return") if found else {}
+        hosts: dict[str, list[Worker]] = {}
+        rooms: dict[str, int] = {}  # bytes free on each host, as its workers see it
+        devices: dict[str, nvml.Gpu] = {}
+        reason = "the cluster has no worker"
+        for address, one in found.items():
+            look = seen.get(address)
+            if not isinstance(look, tuple):  # the worker is gone, or an exception came back
+                look = (sys.maxsize, (), f"the worker {address} can't tell ({look!r})")
+            room, gpus, reason = look
+            limit = one["memory_limit"] or room
+            host = str(one["host"])
+            hosts.setdefault(host, []).append(
+                Worker(max(min(limit - one["metrics"]["memory"], room), 0), one["nthreads"])
+            )
+            rooms[host] = min(rooms.get(host, room), room)
+            devices |= {gpu.uuid: gpu for gpu in gpus}
+        workers = tuple(one for host in hosts.values() for one in host)
+        return cls(
+            memory=sum(min(rooms[host], sum(one.free for one in those)) for host, those in hosts.items()),
+            cpus=sum(one.threads for one in workers),
+            gpus=tuple(one.free for one in devices.values()),
+            devices=tuple(devices.values()),
+            no_gpu="" if devices else reason,
+            address=str(client.scheduler.address),
+            workers=workers,
+        )
+
+    def with_cluster(self) -> Machine:
+        """The same, with the Dask cluster that this process is connected to, if there is one."""
+        client = _connected()
+        return replace(self, cluster=Machine.of(client)) if client else self
+
+    def under(self, family: str) -> Machine:
+        """What backends of a family use: lazy ones the cluster, if it has a worker."""
+        return self.cluster if family == "lazy" and self.cluster and self.cluster.workers else self
+
+    def a_thread(self, tasks: int) -> int:
+        """Bytes free for each thread, where it has the fewest, with so many tasks to share."""
+        if self.workers:
+            return min(one.free // max(min(one.threads, tasks), 1) for one in self.workers)
+        return self.memory // max(min(self.cpus, tasks), 1)
 
 
-def free_memory(root: str = "/") -> int:
-    """Bytes that can still be allocated: what the system has available, within every cgroup above this process.
-
-    Args:
-        root: where ``/proc`` and ``/sys`` are looked for; tests give a folder.
-    """
-    base = Path(root)
-    limits = [_available(base)]
-    for group in _cgroups(base):
-        limits += [limit for limit in (_room_v2(group), _room_v1(group)) if limit is not None]
-    return max(min(limits), 0)
+def _seen() -> tuple[int, tuple[nvml.Gpu, ...], str]:
+    """What a worker sees: free memory, GPUs, and why there is none."""
+    return (free_memory(), *nvml.look())
 
 
-def _available(base: Path) -> int:
-    for line in (base / "proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    raise OSError(f"{base / 'proc/meminfo'}: has no MemAvailable line")
-
-
-def _cgroups(base: Path) -> list[Path]:
-    """The folders of this process's memory cgroup and of all above it, v2 and v1."""
-    membership = base / "proc/self/cgroup"
-    if not membership.exists():
-        return []
-    found = []
-    for line in membership.read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers not in ("", "memory"):
-            continue
-        mount = base / "sys/fs/cgroup" / controllers
-        own = mount / path.strip("/")
-        found += [one for one in (own, *own.parents) if one.is_relative_to(mount)]
-    return found
-
-
-def _room_v2(group: Path) -> int | None:
-    limits = [_number(group / name) for name in ("memory.max", "memory.high")]
-    known = [limit for limit in limits if limit is not None]
-    used = _number(group / "memory.current")
-    return min(known) - used + _cached(group, "inactive_file") if known and used is not None else None
-
-
-def _room_v1(group: Path) -> int | None:
-    limit = _number(group / "memory.limit_in_bytes")
-    used = _number(group / "memory.usage_in_bytes")
-    if limit is None or used is None or limit >= 1 << 60:  # v1's word for "no limit" is a huge number
+def _connected() -> Any:
+    """The client that Dask would use now, or None; Dask's scheduler is not imported for it."""
+    distributed = sys.modules.get("distributed")
+    if distributed is None or not hasattr(distributed, "Client"):
         return None
-    return limit - used + _cached(group, "total_inactive_file")
-
-
-def _number(file: Path) -> int | None:
     try:
-        text = file.read_text().strip()
-    except OSError:  # this kind of cgroup has no such file
+        client = distributed.Client.current()
+    except ValueError:  # there is none
         return None
-    return int(text) if text.isdigit() else None
-
-
-def _cached(group: Path, key: str) -> int:
-    try:
-        lines = (group / "memory.stat").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith(key + " ")), 0)
-
-
-def _gpus() -> tuple[int, ...]:
-    """Free bytes of each GPU, through NVML: `import cudf` succeeds without a driver and would prove nothing."""
-    if importlib.util.find_spec("pynvml") is None or os.environ.get("CUDA_VISIBLE_DEVICES") == "":
-        return ()
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:  # no driver
-        return ()
-    try:
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-        return tuple(int(pynvml.nvmlDeviceGetMemoryInfo(handle).free) for handle in handles)
-    finally:
-        pynvml.nvmlShutdown()
+    return client if client.status == "running" and not client.asynchronous else None

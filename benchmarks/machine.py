@@ -33,11 +33,27 @@ def machine() -> dict[str, object]:
         platform.processor(),
     )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    packages = ("ailab_dataproc", "pyarrow", "numpy", "pandas", "dask", "apache-beam", "tensorflow-datasets")
+    packages = (
+        "ailab_dataproc",
+        "pyarrow",
+        "numpy",
+        "pandas",
+        "dask",
+        "apache-beam",
+        "tensorflow-datasets",
+        "cudf-cu13",
+    )
     return {
         "cpu": cpu,
         "cores": len(os.sched_getaffinity(0)),
         "memory_gb": round(memory / 1e9, 1),
         "python": platform.python_version(),
-        "versions": {name: metadata.version(name) for name in packages},
+        "versions": {name: version for name in packages if (version := _version(name))},
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # a GPU node has no Beam, other machines have no cuDF
+        return None

@@ -53,7 +53,7 @@ def through_tfds(data_dir: str, split: str) -> dict[str, list]:
 
 
 @pytest.mark.parametrize("split", ["random", "bts"])
-@pytest.mark.parametrize("name", sorted(BACKENDS))
+@pytest.mark.parametrize("name", sorted(BACKENDS.keys() - {"cudf", "dask_cudf"}))
 def test_every_backend_returns_the_same_ten_thousand_rows(data_dir, name, split):
     frame = adp.load(NAME, split=split, backend=name, data_dir=data_dir)
     wanted = adp.load(NAME, split=split, backend="arrow", data_dir=data_dir)

@@ -40,6 +40,8 @@ BACKENDS = {
     "numpy": "ailab_dataproc.backends.numpy:NumPy",
     "pandas": "ailab_dataproc.backends.pandas:Pandas",
     "dask": "ailab_dataproc.backends.dask:Dask",
+    "cudf": "ailab_dataproc.backends.cudf:CuDF",
+    "dask_cudf": "ailab_dataproc.backends.dask_cudf:DaskCuDF",
 }
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from ailab_dataproc.backends.pandas import Pandas, to_pandas
+from ailab_dataproc.backends.partitions import partitioned
 from ailab_dataproc.backends.shards import Part, Selection, read_part
 from ailab_dataproc.report import count_bytes
 from ailab_dataproc.sizing import Machine, Need
@@ -36,16 +38,8 @@ class Dask:
 
     def read(self, selection: Selection) -> Any:
         """A lazy frame; only the columns that a computation uses are read."""
-        import dask
-        import dask.dataframe as dd
-
-        meta = to_pandas(selection.schema.empty_table())
-        parts = selection.parts or (None,)
-        # convert-string would turn lists into text.
-        with dask.config.set({"dataframe.convert-string": False}):
-            return dd.from_map(
-                _read, parts, schema=selection.schema, meta=meta, enforce_metadata=False, label="ailab-dataproc"
-            )
+        groups = [(part,) for part in selection.parts]
+        return partitioned(groups, selection.schema, _read, _read((), selection.schema))
 
     def to_arrow(self, frame: Any, schema: pa.Schema) -> pa.Table:
         """The computed frame as a table of the declared schema."""
@@ -55,7 +49,7 @@ class Dask:
             return Pandas().to_arrow(frame.compute(), schema)
 
 
-def _read(part: Part | None, *, schema: pa.Schema, columns: list[str] | None = None) -> Any:
-    """One partition; Dask passes the columns that it needs."""
-    wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
-    return to_pandas(wanted.empty_table() if part is None else read_part(part, wanted))
+def _read(parts: Sequence[Part], schema: pa.Schema) -> Any:
+    """One partition."""
+    tables = [read_part(part, schema) for part in parts]
+    return to_pandas(pa.concat_tables(tables) if tables else schema.empty_table())

@@ -39,6 +39,14 @@ class _Span:
     take: int
 
 
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where rows lie in a file."""
+
+    numbers: range | np.ndarray  # of the rows, ascending
+    groups: np.ndarray  # rows of each row group of the file
+
+
 class Rows:
     """Reads rows of an open file, as declared types."""
 
@@ -56,9 +64,26 @@ class Rows:
 
     def read(self, wanted: Wanted, schema: pa.Schema) -> pa.Table:
         """The rows, with the columns of a schema."""
-        spans = touched(self._file.metadata, wanted.skip, wanted.take)
         if wanted.filter is None and wanted.pick is None:
-            return self._spans(spans, schema)
+            return self._spans(touched(self._file.metadata, wanted.skip, wanted.take), schema)
+        return self._at(*self._kept(wanted), schema)
+
+    def locate(self, wanted: Wanted, schema: pa.Schema) -> Located:
+        """Where the rows lie; the file is known to have the columns of a schema then."""
+        self._spans([], schema)
+        metadata = self._file.metadata
+        groups = np.array([metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)], dtype=np.int64)
+        if wanted.filter is None and wanted.pick is None:
+            return Located(range(wanted.skip, wanted.skip + wanted.take), groups)
+        spans, kept, _ = self._kept(wanted)
+        starts = np.cumsum(groups) - groups
+        firsts = [int(starts[span.group]) + span.skip for span in spans]
+        pieces = [np.arange(first, first + span.take) for first, span in zip(firsts, spans, strict=True)]
+        return Located(np.concatenate([np.zeros(0, np.int64), *pieces])[kept], groups)
+
+    def _kept(self, wanted: Wanted) -> tuple[list[_Span], np.ndarray, pa.Table | None]:
+        """Spans, the sorted numbers of the rows within them that filter and pick keep, and the filter's columns."""
+        spans = touched(self._file.metadata, wanted.skip, wanted.take)
         known: pa.Table | None = None
         if wanted.filter is None:
             kept = np.arange(sum(span.take for span in spans))
@@ -70,7 +95,7 @@ class Rows:
             kept = np.flatnonzero(mask.to_numpy(zero_copy_only=False))
         if wanted.pick is not None:
             kept = kept[places(len(kept), wanted.pick, wanted.seed, wanted.shard)]
-        return self._at(spans, kept, known, schema)
+        return spans, kept, known
 
     def _at(self, spans: Sequence[_Span], kept: np.ndarray, known: pa.Table | None, schema: pa.Schema) -> pa.Table:
         """Rows by their numbers within spans; columns that are known aren't read again, the others where there are any.

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as t
 
 from ailab_dataproc import cache
-from ailab_dataproc.backends.parquet import Rows, Wanted, stored_ranges, touched
+from ailab_dataproc.backends.parquet import Located, Rows, Wanted, stored_ranges, touched
 from ailab_dataproc.errors import AilabError, DamagedData
 from ailab_dataproc.filters import RowFilter
 from ailab_dataproc.storage import Folder
@@ -114,9 +114,19 @@ def read_part(part: Part, schema: pa.Schema) -> pa.Table:
         InvalidRequest: the filter meets a value that it can't compare.
         DamagedData: the file is missing, has another size, other rows or columns, or a page that fails its checksum.
     """
+    return _using(part, schema, lambda rows, wanted: rows.read(wanted, schema))
+
+
+def locate_part(part: Part, schema: pa.Schema) -> Located:
+    """Where the rows lie that `read_part` returns; it checks and raises as that does."""
+    return _using(part, schema, lambda rows, wanted: rows.locate(wanted, schema))
+
+
+def _using(part: Part, schema: pa.Schema, use: Callable[[Rows, Wanted], Any]) -> Any:
+    """What a function makes of the open shard; columns and dictionaries of the schema can be read from it."""
     where = part.folder.path(part.path)
     try:
-        return _read(part, schema, where)
+        return _opened_for(part, schema, where, use)
     except AilabError:
         raise
     except FileNotFoundError as error:
@@ -127,7 +137,7 @@ def read_part(part: Part, schema: pa.Schema) -> pa.Table:
         raise DamagedData(f"{where}: the shard can't be read ({error}). Run verify.") from error
 
 
-def _read(part: Part, schema: pa.Schema, where: str) -> pa.Table:
+def _opened_for(part: Part, schema: pa.Schema, where: str, use: Callable[[Rows, Wanted], Any]) -> Any:
     asked = schema if part.filter is None else part.filter.with_columns(schema)
     dictionaries = [one.name for one in asked if t.is_dictionary(one.type) and _text(one.type.value_type)]
     source, metadata = _opened(part, asked.names)
@@ -149,7 +159,7 @@ def _read(part: Part, schema: pa.Schema, where: str) -> pa.Table:
             seed=part.seed,
             shard=(part.skip, *part.path.encode()),
         )
-        return Rows(file, source, where).read(wanted, schema)
+        return use(Rows(file, source, where), wanted)
 
 
 def _opened(part: Part, columns: Sequence[str]) -> tuple[Any, pq.FileMetaData | None]:
