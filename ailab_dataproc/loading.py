@@ -10,9 +10,11 @@ from typing import Any
 from ailab_dataproc import catalog, storage
 from ailab_dataproc.backends import BACKENDS, backend
 from ailab_dataproc.batching import WINDOW, cut, in_order, shuffled
+from ailab_dataproc.calibration import Calibration, load_calibration
+from ailab_dataproc.choosing import check_ladder, choose
 from ailab_dataproc.errors import InvalidRequest, NotPrepared, unknown
 from ailab_dataproc.manifest import Prepared, list_names, open_prepared, parse_reference
-from ailab_dataproc.planning import Plan, check_ladder, choose
+from ailab_dataproc.planning import Plan
 from ailab_dataproc.selecting import Request, Selected, select
 from ailab_dataproc.settings import Settings, load_settings
 from ailab_dataproc.sizing import Machine, Need
@@ -40,13 +42,8 @@ def load(reference: str, *, split: str = "all", backend: str = "auto", **selecti
     """
     made = plan(reference, split=split, backend=backend, **selecting)
     if backend == "auto":
-        _log.info("%s %s: backend %s (%s)", made.dataset, split, made.backend, made.returns)
-    return read_plan(made)
-
-
-def read_plan(made: Plan) -> Any:
-    """Do what a plan says."""
-    return backend(made.backend).read(made.selection)
+        _log.info("%s %s: backend %s (%s), %s", made.dataset, split, made.backend, made.returns, made.choice.reason)
+    return made.load()
 
 
 def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
@@ -86,18 +83,23 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
     names = list(BACKENDS) if backend == "auto" else [backend]
     considered = {name: _backend(name) for name in names}
     ladder = check_ladder(settings.auto, family, considered) if backend == "auto" else ()
-    machine = Machine.here()
-    choice = choose(selected.need, machine, considered, asked=backend, ladder=ladder)
+    machine = Machine.here().with_cluster()
+    selected = replace(selected, need=replace(selected.need, threads=machine.threads(selected.need.shards)))
+    calibration = load_calibration(settings.calibration, machine) if ladder else Calibration()
+    choice = choose(selected.need, machine, considered, asked=backend, ladder=ladder, calibration=calibration)
     return Plan(
         dataset=prepared.name,
         location=prepared.folder.url,
+        fingerprint=prepared.manifest.fingerprint,
         split=split,
         selected=selected,
         machine=machine,
         choice=choice,
         asked=backend,
+        ladder=ladder,
         returns=considered[choice.backend].returns,
         all_columns=len(prepared.schema),
+        calibration=calibration,
     )
 
 

@@ -107,11 +107,15 @@ class Machine:
         """What backends of a family use: lazy ones the cluster, if it has a worker."""
         return self.cluster if family == "lazy" and self.cluster and self.cluster.workers else self
 
+    def threads(self, tasks: int) -> int:
+        """How many threads work on so many tasks."""
+        return max(min(self.cpus, tasks), 1)
+
     def a_thread(self, tasks: int) -> int:
         """Bytes free for each thread, where it has the fewest, with so many tasks to share."""
         if self.workers:
             return min(one.free // max(min(one.threads, tasks), 1) for one in self.workers)
-        return self.memory // max(min(self.cpus, tasks), 1)
+        return self.memory // self.threads(tasks)
 
 
 def _seen() -> tuple[int, tuple[nvml.Gpu, ...], str]:

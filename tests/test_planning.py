@@ -11,8 +11,9 @@ import ailab_dataproc as adp
 from ailab_dataproc.backends import BACKENDS, backend
 from ailab_dataproc.dataset import column
 from ailab_dataproc.errors import BackendRefused, InvalidRequest
-from ailab_dataproc.planning import check_ladder, choose
-from ailab_dataproc.sizing import Machine, Need, free_memory
+from ailab_dataproc.choosing import check_ladder, choose
+from ailab_dataproc.machine import free_memory
+from ailab_dataproc.sizing import Machine, Need
 
 GB = 10**9
 NEED = Need(

@@ -56,6 +56,11 @@ def backend(name: str) -> Backend:
     return cast(Backend, getattr(importlib.import_module(module), kind)())
 
 
+def on_gpu(one: Backend) -> bool:
+    """Whether a backend's memory is a GPU's: its class says ``device = "gpu"``."""
+    return getattr(one, "device", "cpu") == "gpu"
+
+
 def too_large(peak: int, need: Need, machine: Machine) -> str | None:
     """The sentence of an eager backend whose memory doesn't suffice, or None.
 

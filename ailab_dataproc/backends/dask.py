@@ -29,9 +29,10 @@ class Dask:
         """Refuses where Dask isn't installed, and where one shard is more than a worker's memory."""
         if importlib.util.find_spec("dask") is None or importlib.util.find_spec("pandas") is None:
             return "dask is not installed: pip install 'ailab_dataproc[dask]'"
-        wanted = self.peak(need)
-        if wanted > machine.memory:
-            return f"its largest shard needs {count_bytes(wanted)}, the free memory is {count_bytes(machine.memory)}"
+        wanted, room = self.peak(need), machine.a_thread(need.shards)
+        if wanted > room:
+            where = f"a thread of {machine.address}" if machine.address else "a thread"
+            return f"its largest shard needs {count_bytes(wanted)} in {where}, which has {count_bytes(room)} free"
         return None
 
     def read(self, selection: Selection) -> Any:

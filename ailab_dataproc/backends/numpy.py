@@ -8,14 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as t
 
-from ailab_dataproc.backends import too_large
+from ailab_dataproc.backends import memory, too_large
 from ailab_dataproc.backends.shards import Selection, read_table
 from ailab_dataproc.dataset import shape
 from ailab_dataproc.errors import BackendRefused
 from ailab_dataproc.sizing import Machine, Need
-
-FACTOR = 2.3  # peak memory over Arrow bytes of numbers; benchmarks/results/load.jsonl
-_OBJECT = 65  # bytes of a Python object that stands for a text, a list or a decimal; from the same file
 
 
 class NumPy:
@@ -26,8 +23,7 @@ class NumPy:
 
     def peak(self, need: Need) -> int:
         """The table, its copy, and Python's objects."""
-        objects = sum(_is_object(one.type) for one in need.schema) * need.rows * _OBJECT
-        return int(need.bytes * FACTOR) + objects
+        return memory.converted(need, memory.array, memory.is_object)
 
     def refuse(self, need: Need, machine: Machine) -> str | None:
         """Refuses nullable columns unless a mask was asked for, and what doesn't fit into memory."""
@@ -135,10 +131,6 @@ def _null_inside(field: pa.Field) -> BackendRefused:
     return BackendRefused(
         f"column {field.name!r} has nulls inside its lists, and NumPy has no null. Take backend='pandas'."
     )
-
-
-def _is_object(type_: pa.DataType) -> bool:
-    return not (t.is_primitive(type_) or t.is_fixed_size_list(type_)) or t.is_decimal(type_)
 
 
 def _back(values: np.ndarray, field: pa.Field) -> pa.Array:
