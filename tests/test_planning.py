@@ -9,10 +9,9 @@ import pytest
 
 import ailab_dataproc as adp
 from ailab_dataproc.backends import BACKENDS, backend
+from ailab_dataproc.choosing import check_ladder, choose
 from ailab_dataproc.dataset import column
 from ailab_dataproc.errors import BackendRefused, InvalidRequest
-from ailab_dataproc.choosing import check_ladder, choose
-from ailab_dataproc.machine import free_memory
 from ailab_dataproc.sizing import Machine, Need
 
 GB = 10**9
@@ -71,35 +70,3 @@ def test_the_plan_says_why_in_text_table_and_dict(make, data_dir):
     assert "-> pandas" in str(plan)
     assert "<td>pandas</td>" in plan._repr_html_()
     assert plan.to_dict()["backend"] == plan.backend == "pandas"
-
-
-def fake_machine(root, meminfo_kb):
-    (root / "proc/self").mkdir(parents=True)
-    (root / "proc/meminfo").write_text(f"MemTotal: 1 kB\nMemAvailable: {meminfo_kb} kB\n")
-    return str(root)
-
-
-def test_free_memory_is_what_the_system_has_available(tmp_path):
-    assert free_memory(fake_machine(tmp_path, 1000)) == 1_024_000
-
-
-def test_free_memory_keeps_within_the_cgroup_of_a_parent(tmp_path):
-    root = fake_machine(tmp_path, 10**6)
-    (tmp_path / "proc/self/cgroup").write_text("0::/job/step\n")
-    for name, limit in (("job", "5000"), ("job/step", "max")):
-        group = tmp_path / "sys/fs/cgroup" / name
-        group.mkdir(parents=True)
-        (group / "memory.max").write_text(limit)
-        (group / "memory.current").write_text("4000")
-        (group / "memory.stat").write_text("inactive_file 500\n")
-    assert free_memory(root) == 5000 - 4000 + 500
-
-
-def test_free_memory_knows_the_first_version_of_cgroups(tmp_path):
-    root = fake_machine(tmp_path, 10**6)
-    (tmp_path / "proc/self/cgroup").write_text("4:memory:/job\n")
-    group = tmp_path / "sys/fs/cgroup/memory/job"
-    group.mkdir(parents=True)
-    (group / "memory.limit_in_bytes").write_text("5000")
-    (group / "memory.usage_in_bytes").write_text("4000")
-    assert free_memory(root) == 1000

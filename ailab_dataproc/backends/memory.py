@@ -18,9 +18,10 @@ import pyarrow.types as t
 from ailab_dataproc.sizing import Need
 
 KEPT = 1.15  # bytes that the allocator holds for a byte of a table
-CHUNK = 96 << 10  # bytes that it holds beside for each column of each shard
+CHUNK = 256 << 10  # bytes at most that it holds beside for each column of each shard, and no more than the column has
 DECODED = 0.5  # bytes that a thread holds beside for a byte of its shard: the file's pages, and those decompressed
 LEVELS = 10  # bytes that a thread holds for each value in a list: where lists begin, and what is null
+GROWING = 0.8  # bytes that a thread holds beside for a byte of its longest column of texts, which grows as it is read
 PHYSICAL = 4  # bytes at least that Parquet decodes a value of a list to
 POINTER = 8
 STRING, BYTES, LIST, DECIMAL, DICT, NUMBER = 49, 33, 136, 104, 184, 32  # bytes of a Python object, without its values
@@ -62,24 +63,28 @@ def is_object(type_: pa.DataType) -> bool:
 
 def _held(need: Need) -> int:
     """What the table has, and what the allocator keeps back."""
-    return int(_table(need) * KEPT) + CHUNK * len(need.schema) * need.shards
+    sizes = _sizes(need)
+    return int(sum(sizes) * KEPT) + sum(min(size, CHUNK * need.shards) for size in sizes)
 
 
-def _table(need: Need) -> int:
-    return sum(_in_memory(one.type, need.rows, need.columns[one.name]) for one in need.schema)
+def _sizes(need: Need) -> list[int]:
+    """Bytes of each column in a table."""
+    return [_in_memory(one.type, need.rows, need.columns[one.name]) for one in need.schema]
 
 
 def _decoding(need: Need) -> int:
-    """What a thread has beside its shard's table, at its column with the most values in lists."""
+    """What a thread has beside its shard's table, at the column that takes the most."""
     part = need.largest / max(need.bytes, 1)
-    lists = [
-        (LEVELS + (PHYSICAL if _leaf(one.type) < PHYSICAL else 0))
-        * _values(one.type, need.rows, need.columns[one.name])
-        for one in need.schema
-        if t.is_nested(one.type)
-    ]
+    columns = [_beside(one.type, need.rows, need.columns[one.name]) for one in need.schema]
     shard = need.largest * (2 if need.filtered else 1)  # with those of its rows that the filter keeps, at most
-    return int(shard * DECODED * _table(need) / max(need.bytes, 1) + max(lists, default=0) * part)
+    return int(shard * DECODED * sum(_sizes(need)) / max(need.bytes, 1) + max(columns, default=0) * part)
+
+
+def _beside(type_: pa.DataType, rows: int, size: int) -> float:
+    """Bytes that decoding a column takes beside it."""
+    if t.is_nested(type_):
+        return _values(type_, rows, size) * (LEVELS + (PHYSICAL if _leaf(type_) < PHYSICAL else 0))
+    return size * GROWING if _is_text(type_) else 0
 
 
 def _in_memory(type_: pa.DataType, rows: int, size: int) -> int:
@@ -115,7 +120,8 @@ def _objects(type_: pa.DataType, rows: int, size: int) -> int:
         return rows * (DICT + NUMBER * type_.num_fields) + size
     inner, values = type_.value_type, _values(type_, rows, size)
     content = size - 4 * rows
-    return rows * LIST + (values * _width(inner) or values * POINTER + _objects(inner, values, content))
+    plain = _width(inner)
+    return rows * LIST + values * (plain or POINTER) + (0 if plain else _objects(inner, values, content))
 
 
 def _values(type_: pa.DataType, rows: int, size: int) -> int:
