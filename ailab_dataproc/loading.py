@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
+
 from ailab_dataproc import catalog, storage
-from ailab_dataproc.backends import BACKENDS, backend
+from ailab_dataproc.backends import BACKENDS, backend, memory
 from ailab_dataproc.batching import WINDOW, cut, in_order, shuffled
 from ailab_dataproc.calibration import Calibration, load_calibration
 from ailab_dataproc.choosing import check_ladder, choose
@@ -18,6 +20,7 @@ from ailab_dataproc.planning import Plan
 from ailab_dataproc.selecting import Request, Selected, select
 from ailab_dataproc.settings import Settings, load_settings
 from ailab_dataproc.sizing import Machine, Need
+from ailab_dataproc.statistics import distinct_values
 
 _log = logging.getLogger("ailab_dataproc")
 
@@ -84,7 +87,7 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
     considered = {name: _backend(name) for name in names}
     ladder = check_ladder(settings.auto, family, considered) if backend == "auto" else ()
     machine = Machine.here().with_cluster()
-    selected = replace(selected, need=replace(selected.need, threads=machine.threads(selected.need.shards)))
+    selected = replace(selected, need=_known(selected.need, prepared, machine, {backend, *ladder}))
     calibration = load_calibration(settings.calibration, machine) if ladder else Calibration()
     choice = choose(selected.need, machine, considered, asked=backend, ladder=ladder, calibration=calibration)
     return Plan(
@@ -157,6 +160,13 @@ def _open(reference: str, version: str | None, data_dir: str | None) -> tuple[Se
     if data_dir:
         settings = replace(settings, data_dir=data_dir)
     return settings, open_known(reference, settings, version)
+
+
+def _known(need: Need, prepared: Prepared, machine: Machine, names: set[str]) -> Need:
+    """A need with what decides its memory beside the index: threads and, for backends of these names, distinct texts."""
+    texts = [one.name for one in need.schema if pa.types.is_string(one.type) or pa.types.is_dictionary(one.type)]
+    texts = texts if names & memory.BY_DISTINCT else []  # one more file to read
+    return replace(need, threads=machine.threads(need.shards), distinct=distinct_values(prepared, texts))
 
 
 def _at_a_time(selected: Selected) -> Need:

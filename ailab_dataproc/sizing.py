@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -27,6 +27,7 @@ class Need:
     dtypes: str = "arrow"  # or "numpy": what pandas and Dask hold columns as
     filtered: bool = False  # whether filters will leave fewer rows and bytes
     threads: int = 1  # that read shards at a time
+    distinct: Mapping[str, int] = field(default_factory=dict)  # values of text columns, about, where that is known
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ BACKENDS = {
     "arrow": "ailab_dataproc.backends.arrow:Arrow",
     "numpy": "ailab_dataproc.backends.numpy:NumPy",
     "pandas": "ailab_dataproc.backends.pandas:Pandas",
+    "polars": "ailab_dataproc.backends.polars:Polars",
     "dask": "ailab_dataproc.backends.dask:Dask",
 }
 

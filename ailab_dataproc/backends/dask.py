@@ -1,4 +1,4 @@
-"""dask.dataframe.DataFrame, a partition a shard, with the same Arrow-backed columns as pandas."""
+"""dask.dataframe.DataFrame, a partition a shard, with the same columns as pandas."""
 
 from __future__ import annotations
 
@@ -39,13 +39,15 @@ class Dask:
         """A lazy frame; only the columns that a computation uses are read."""
         import dask
         import dask.dataframe as dd
+        from dask.dataframe.utils import clear_known_categories
 
-        meta = to_pandas(selection.schema.empty_table())
-        parts = selection.parts or (None,)
+        kept = {"schema": selection.schema, "dtypes": selection.dtypes}
+        # Each partition has the categories of its own rows.
+        meta = clear_known_categories(to_pandas(selection.schema.empty_table(), selection.dtypes))
         # convert-string would turn lists into text.
         with dask.config.set({"dataframe.convert-string": False}):
             return dd.from_map(
-                _read, parts, schema=selection.schema, meta=meta, enforce_metadata=False, label="ailab-dataproc"
+                _read, selection.parts or (None,), **kept, meta=meta, enforce_metadata=False, label="ailab-dataproc"
             )
 
     def to_arrow(self, frame: Any, schema: pa.Schema) -> pa.Table:
@@ -56,7 +58,7 @@ class Dask:
             return Pandas().to_arrow(frame.compute(), schema)
 
 
-def _read(part: Part | None, *, schema: pa.Schema, columns: list[str] | None = None) -> Any:
+def _read(part: Part | None, *, schema: pa.Schema, dtypes: str, columns: list[str] | None = None) -> Any:
     """One partition; Dask passes the columns that it needs."""
     wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
-    return to_pandas(wanted.empty_table() if part is None else read_part(part, wanted))
+    return to_pandas(wanted.empty_table() if part is None else read_part(part, wanted), dtypes)

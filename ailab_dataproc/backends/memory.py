@@ -1,16 +1,12 @@
 """The memory that a load takes at its peak, predicted from its Need; benchmarks/results/memory.jsonl measures it.
 
-A load has, one after the other, what reading takes and what converting takes; the larger of the two is its peak:
-
-- reading: the Arrow table, what each reader thread decodes meanwhile, and what the allocator keeps back;
-- converting: the table, the columns made from it, and the copy of the column that is being converted.
-
-With filters it is what the load would take if they kept every row: the selected columns' bytes are "at most".
+It is what the load makes (a table, arrays, a frame), and what each thread that reads has beside while it decodes a
+shard. With filters it is what the load would take if they kept every row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 
 import pyarrow as pa
 import pyarrow.types as t
@@ -20,64 +16,99 @@ from ailab_dataproc.sizing import Need
 KEPT = 1.15  # bytes that the allocator holds for a byte of a table
 CHUNK = 256 << 10  # bytes at most that it holds beside for each column of each shard, and no more than the column has
 DECODED = 0.5  # bytes that a thread holds beside for a byte of its shard: the file's pages, and those decompressed
-LEVELS = 10  # bytes that a thread holds for each value in a list: where lists begin, and what is null
 GROWING = 0.8  # bytes that a thread holds beside for a byte of its longest column of texts, which grows as it is read
+LEVELS = 10  # bytes that a thread holds for each value in a list: where lists begin, and what is null
 PHYSICAL = 4  # bytes at least that Parquet decodes a value of a list to
+PACKED = 1 << 20  # bytes of the distinct texts of a shard up to which it holds a dictionary
+BY_DISTINCT = frozenset({"numpy", "polars"})  # backends whose memory depends on how many texts differ
 POINTER = 8
 STRING, BYTES, LIST, DECIMAL, DICT, NUMBER = 49, 33, 136, 104, 184, 32  # bytes of a Python object, without its values
-
-Converted = Callable[[pa.Field, int, int], int]  # bytes of a column, from its field, rows and bytes as Arrow
+VIEW = 16  # bytes of a text in Polars; those of up to 12 bytes have no others
 
 
 def table(need: Need) -> int:
-    """Reading into an Arrow table."""
-    return _held(need) + need.threads * _decoding(need)
+    """An Arrow table, also within pandas."""
+    return _held(need) + _decoding(need)
 
 
-def converted(need: Need, column: Converted, copied: Callable[[pa.DataType], bool]) -> int:
-    """Reading, then converting column by column while the table stays.
-
-    Args:
-        need: what is read.
-        column: bytes of a column as it becomes.
-        copied: whether a column of a type is copied into one piece of Arrow first, which goes when it is done.
-    """
-    made = sum(column(one, need.rows, need.columns[one.name]) for one in need.schema)
-    between = max((need.columns[one.name] for one in need.schema if copied(one.type)), default=0)
-    return max(table(need), _held(need) + made + between)
+def arrays(need: Need) -> int:
+    """NumPy arrays that are filled shard by shard."""
+    made = sum(_array(one, need) for one in need.schema)
+    if need.filtered:  # the shards are read before the arrays are made
+        return _held(need) + made + _decoding(need)
+    return made + _shards(need) + _decoding(need)
 
 
-def array(field: pa.Field, rows: int, size: int) -> int:
-    """A column as a NumPy array, and its mask where it is nullable."""
+def frame(need: Need) -> int:
+    """A pandas frame with NumPy's dtypes: arrays where NumPy has the type, Arrow elsewhere."""
+    plain = [one for one in need.schema if _width(one.type) and not t.is_fixed_size_list(one.type)]
+    made = sum(_array(one, need) for one in plain)
+    rest = _held(need, [one for one in need.schema if one not in plain])
+    for one in need.schema:
+        if one not in plain and _is_text(one.type):
+            rest += 8 * need.rows  # its offsets become wider
+        elif one not in plain and t.is_dictionary(one.type):
+            rest += need.rows * one.type.index_type.bit_width // 8
+    day = max((8 * need.rows for one in plain if t.is_date32(one.type)), default=0)  # its unit changes in a copy
+    return made + rest + max(day, _shards(need) + _decoding(need))
+
+
+def polars(need: Need) -> int:
+    """A Polars frame, made shard by shard."""
+    beside = 0
+    for one in need.schema:
+        size = need.columns[one.name]
+        if _is_text(one.type):
+            short = size <= need.rows * (12 + 4)
+            beside += need.rows * (VIEW - 4) - (size - 4 * need.rows if short or _is_packed(one, need) else 0)
+        elif t.is_list(one.type):
+            beside += 4 * need.rows + (
+                VIEW * _values(one.type, need.rows, size) if not _width(one.type.value_type) else 0
+            )
+    return _held(need) + beside + _decoding(need)
+
+
+def _array(field: pa.Field, need: Need) -> int:
+    """A column as a NumPy array, with its mask where it is nullable."""
+    rows, size = need.rows, need.columns[field.name]
     values = _width(field.type)
-    mask = rows * max(_values(field.type, 1, 0), 1) if field.nullable else 0
+    mask = 0
+    if field.nullable:
+        mask = rows * (1 + (_values(field.type, 1, 0) if t.is_fixed_size_list(field.type) else 0))
     if values:
         return rows * values + mask
+    if _is_packed(field, need):
+        made = need.shards * need.distinct[field.name]
+        return rows * POINTER + int(min(made / max(rows, 1), 1) * _objects(field.type, rows, size)) + mask
     return rows * POINTER + _objects(field.type, rows, size) + mask
 
 
-def is_object(type_: pa.DataType) -> bool:
-    """Whether NumPy holds a type as Python's objects."""
-    return not _width(type_)
+def _is_packed(field: pa.Field, need: Need) -> bool:
+    """Whether shards hold a text column as a dictionary, so that equal texts of a shard are one."""
+    text = field.type.value_type if t.is_dictionary(field.type) else field.type
+    distinct = need.distinct.get(field.name, need.rows)
+    content = distinct * need.columns[field.name] / max(need.rows, 1)
+    return _is_text(text) and (t.is_dictionary(field.type) or content < PACKED)
 
 
-def _held(need: Need) -> int:
-    """What the table has, and what the allocator keeps back."""
-    sizes = _sizes(need)
+def _held(need: Need, columns: Iterable[pa.Field] | None = None) -> int:
+    """What a table of some columns has, and what the allocator keeps back."""
+    sizes = [_in_memory(one.type, need.rows, need.columns[one.name]) for one in columns or need.schema]
     return int(sum(sizes) * KEPT) + sum(min(size, CHUNK * need.shards) for size in sizes)
 
 
-def _sizes(need: Need) -> list[int]:
-    """Bytes of each column in a table."""
-    return [_in_memory(one.type, need.rows, need.columns[one.name]) for one in need.schema]
+def _shards(need: Need) -> int:
+    """The tables of the shards that threads have at a time."""
+    return int(need.threads * need.largest * KEPT)
 
 
 def _decoding(need: Need) -> int:
-    """What a thread has beside its shard's table, at the column that takes the most."""
-    part = need.largest / max(need.bytes, 1)
-    columns = [_beside(one.type, need.rows, need.columns[one.name]) for one in need.schema]
+    """What threads have beside the tables of their shards, at the column that takes the most."""
+    whole = max(need.bytes, 1)
+    sizes = sum(_in_memory(one.type, need.rows, need.columns[one.name]) for one in need.schema)
     shard = need.largest * (2 if need.filtered else 1)  # with those of its rows that the filter keeps, at most
-    return int(shard * DECODED * sum(_sizes(need)) / max(need.bytes, 1) + max(columns, default=0) * part)
+    column = max((_beside(one.type, need.rows, need.columns[one.name]) for one in need.schema), default=0)
+    return int(need.threads * (shard * DECODED * sizes + column * need.largest) / whole)
 
 
 def _beside(type_: pa.DataType, rows: int, size: int) -> float:

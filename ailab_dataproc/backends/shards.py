@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +19,10 @@ from ailab_dataproc.schema import in_parquet
 from ailab_dataproc.storage import Folder
 
 _MADE = 1024  # parts that are made at a time
+_DICTIONARY = 1 << 20  # bytes at which Parquet's writers give up a dictionary and go on with plain texts
+_INDEX = 3  # bytes that an index into such a dictionary takes at most
+_Of = TypeVar("_Of")
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +83,27 @@ def read_table(selection: Selection) -> pa.Table:
     return pa.concat_tables(tables) if tables else selection.schema.empty_table()
 
 
-def map_parts(function: Callable[[Part], Any], parts: Sequence[Part]) -> list[Any]:
-    """Call a function for each part, in a pool of one thread a core; results in order."""
+def map_parts(function: Callable[[_Of], _Made], parts: Sequence[_Of]) -> list[_Made]:
+    """Call a function for each part (or number, or table), in a pool of one thread a core; results in order."""
     with ThreadPoolExecutor(max_workers=min(len(os.sched_getaffinity(0)), len(parts)) or 1) as pool:
         return list(pool.map(function, parts))
 
 
-def read_part(part: Part, schema: pa.Schema) -> pa.Table:
+def read_part(part: Part, schema: pa.Schema, packed: Collection[str] = ()) -> pa.Table:
     """The selected rows and columns of one shard.
+
+    Args:
+        part: which rows.
+        schema: the declared columns.
+        packed: columns of text that may come as the dictionary that the file holds, a tenth of the work.
 
     Raises:
         InvalidRequest: the filter meets a value that it can't compare.
         DamagedData: the file is missing, has another size, other rows or columns, or a page that fails its checksum.
     """
     if part.filter is not None:
-        whole = read_part(replace(part, filter=None), part.filter.with_columns(schema))
+        kept = [name for name in packed if name not in part.filter.columns.names]
+        whole = read_part(replace(part, filter=None), part.filter.with_columns(schema), kept)
         return part.filter.keep(whole).select(schema.names)
     where = part.folder.path(part.path)
     try:
@@ -106,19 +116,21 @@ def read_part(part: Part, schema: pa.Schema) -> pa.Table:
         ) from error
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:  # also names in the footer that are no text
         raise DamagedData(f"{where}: the shard can't be read ({error}). Run verify.") from error
-    return _declared(table, schema, where)
+    return _declared(table, schema, packed, where)
 
 
 def _read(part: Part, schema: pa.Schema) -> pa.Table:
-    dictionaries = [one.name for one in schema if t.is_dictionary(one.type) and _text(one.type.value_type)]
     opened = _opened(part)
     local = isinstance(opened, pa.MemoryMappedFile)
-    with (
-        opened,
-        pq.ParquetFile(
-            opened, pre_buffer=not local, read_dictionary=dictionaries, page_checksum_verification=True
-        ) as file,
-    ):
+    with opened:
+        footer = pq.read_metadata(opened)
+        file = pq.ParquetFile(
+            opened,
+            metadata=footer,
+            pre_buffer=not local,
+            read_dictionary=_dictionaries(schema, footer),
+            page_checksum_verification=True,
+        )
         if file.metadata.num_rows != part.rows:
             raise DamagedData(
                 f"{part.folder.path(part.path)}: the shard has {file.metadata.num_rows:,} rows, "
@@ -155,21 +167,46 @@ def _touched(metadata: pq.FileMetaData, part: Part) -> tuple[list[int], int]:
     return groups, skip
 
 
-def _declared(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
-    """The table with exactly the declared types: dictionaries as declared, the rest as it was written."""
+def _dictionaries(schema: pa.Schema, footer: pq.FileMetaData) -> list[str]:
+    """The columns of text that are read as dictionaries: the declared ones, and those that the file holds so."""
+    leaves = {footer.schema.column(number).path: number for number in range(footer.num_columns)}
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+
+    def whole(name: str) -> bool:  # a column that has begun as a dictionary may go on with plain texts
+        found = [(group.column(leaves[name]), group.num_rows) for group in groups]
+        return all(
+            one.has_dictionary_page and one.total_uncompressed_size < _DICTIONARY + _INDEX * rows for one, rows in found
+        )
+
+    declared = [one.name for one in schema if t.is_dictionary(one.type) and _text(one.type.value_type)]
+    return [*declared, *(one.name for one in schema if _text(one.type) and one.name in leaves and whole(one.name))]
+
+
+def _declared(table: pa.Table, schema: pa.Schema, packed: Collection[str], where: str) -> pa.Table:
+    """The table with exactly the declared types, but for what may stay packed."""
     if table.schema.names != schema.names:
         raise DamagedData(f"{where}: the shard lacks columns that the manifest declares. Run verify.")
-    columns = []
+    columns, fields = [], []
     for field, found in zip(schema, table.columns, strict=True):
-        column = found
-        if found.type != field.type:
-            if t.is_dictionary(field.type):
-                column = found if t.is_dictionary(found.type) else found.dictionary_encode()
-            elif found.type != in_parquet(field.type, nullable=field.nullable):
-                raise DamagedData(f"{where}: column {field.name!r} is {column.type}, the manifest says {field.type}.")
-            column = column.cast(field.type)
-        columns.append(column)
-    return pa.table(columns, schema=schema)
+        if t.is_dictionary(found.type) and found.type.value_type == field.type and field.name in packed:
+            fields.append(field.with_type(found.type))
+            columns.append(found)
+        else:
+            fields.append(field)
+            columns.append(_cast(found, field, where))
+    return pa.table(columns, schema=pa.schema(fields, schema.metadata))
+
+
+def _cast(found: pa.ChunkedArray, field: pa.Field, where: str) -> pa.ChunkedArray:
+    """A column of the file in its declared type: dictionaries as declared, the rest as it was written."""
+    if found.type == field.type:
+        return found
+    held = found.type.value_type if t.is_dictionary(found.type) else found.type
+    if t.is_dictionary(field.type):
+        found = found if t.is_dictionary(found.type) else found.dictionary_encode()
+    elif held != in_parquet(field.type, nullable=field.nullable):
+        raise DamagedData(f"{where}: column {field.name!r} is {found.type}, the manifest says {field.type}.")
+    return found.cast(field.type)
 
 
 def _text(type_: pa.DataType) -> bool:
