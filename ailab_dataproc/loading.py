@@ -86,7 +86,9 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
     names = list(BACKENDS) if backend == "auto" else [backend]
     considered = {name: _backend(name) for name in names}
     ladder = check_ladder(settings.auto, family, considered) if backend == "auto" else ()
-    machine = Machine.here().with_cluster()
+    machine = Machine.here()
+    if any(one.family == "lazy" for one in considered.values()):
+        machine = machine.with_cluster()
     selected = replace(selected, need=_known(selected.need, prepared, machine, {backend, *ladder}))
     calibration = load_calibration(settings.calibration, machine) if ladder else Calibration()
     choice = choose(selected.need, machine, considered, asked=backend, ladder=ladder, calibration=calibration)
@@ -163,7 +165,7 @@ def _open(reference: str, version: str | None, data_dir: str | None) -> tuple[Se
 
 
 def _known(need: Need, prepared: Prepared, machine: Machine, names: set[str]) -> Need:
-    """A need with what decides its memory beside the index: threads and, for backends of these names, distinct texts."""
+    """A need with what decides its memory beside the index: threads and, for some backends, how many texts differ."""
     texts = [one.name for one in need.schema if pa.types.is_string(one.type) or pa.types.is_dictionary(one.type)]
     texts = texts if names & memory.BY_DISTINCT else []  # one more file to read
     return replace(need, threads=machine.threads(need.shards), distinct=distinct_values(prepared, texts))

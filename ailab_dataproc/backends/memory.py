@@ -78,7 +78,7 @@ def _array(field: pa.Field, need: Need) -> int:
     if values:
         return rows * values + mask
     if _is_packed(field, need):
-        made = need.shards * need.distinct[field.name]
+        made = need.shards * need.distinct.get(field.name, rows)
         return rows * POINTER + int(min(made / max(rows, 1), 1) * _objects(field.type, rows, size)) + mask
     return rows * POINTER + _objects(field.type, rows, size) + mask
 
@@ -92,8 +92,9 @@ def _is_packed(field: pa.Field, need: Need) -> bool:
 
 
 def _held(need: Need, columns: Iterable[pa.Field] | None = None) -> int:
-    """What a table of some columns has, and what the allocator keeps back."""
-    sizes = [_in_memory(one.type, need.rows, need.columns[one.name]) for one in columns or need.schema]
+    """What a table of some columns has, all by default, and what the allocator keeps back."""
+    fields = need.schema if columns is None else columns
+    sizes = [_in_memory(one.type, need.rows, need.columns[one.name]) for one in fields]
     return int(sum(sizes) * KEPT) + sum(min(size, CHUNK * need.shards) for size in sizes)
 
 
