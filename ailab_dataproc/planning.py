@@ -165,6 +165,8 @@ class Plan:
         """What the verdicts rest on."""
         here, cluster = self.machine, self.machine.cluster
         gpus = f"; {_gpus(here)} free" if here.gpus else ""
+        if gpus and self.ladder and not any(on_gpu(backend(name)) for name in self.ladder):
+            gpus += ", which no backend of the ladder uses (settings: auto)"
         yield "", "machine", f"{count_bytes(here.memory)} of memory free, {here.cpus} cores{gpus}"
         if cluster and any(one.family == "lazy" for one in said.values()):
             yield "", "cluster", _cluster(cluster)

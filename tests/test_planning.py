@@ -265,7 +265,7 @@ def test_the_plan_tells_the_cluster_and_the_gpus(make, data_dir):
     card = Gpu("H200", "GPU-1", 140 * GB, 139 * GB)
     seen = replace(plan, machine=replace(plan.machine, cluster=cluster, gpus=(139 * GB,), devices=(card,)))
     assert "3 workers, 8 threads, 24.0 GB free, from tcp://there:8786" in str(seen)
-    assert "1 x H200 with 139.0 GB free" in str(seen)
+    assert "1 x H200 with 139.0 GB free, which no backend of the ladder uses (settings: auto)" in str(seen)
     assert seen.to_dict()["cluster"]["workers"] == 3
 
 
