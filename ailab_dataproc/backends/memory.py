@@ -19,7 +19,7 @@ DECODED = 0.5  # bytes that a thread holds beside for a byte of its shard: the f
 GROWING = 0.8  # bytes that a thread holds beside for a byte of its longest column of texts, which grows as it is read
 LEVELS = 10  # bytes that a thread holds for each value in a list: where lists begin, and what is null
 PHYSICAL = 4  # bytes at least that Parquet decodes a value of a list to
-PACKED = 1 << 20  # bytes of the distinct texts of a shard up to which it holds a dictionary
+PACKED, FEW = 1 << 20, 8_192  # bytes of the distinct texts of a shard, and their number, up to which it packs them
 BY_DISTINCT = frozenset({"numpy", "polars"})  # backends whose memory depends on how many texts differ
 POINTER = 8
 STRING, BYTES, LIST, DECIMAL, DICT, NUMBER = 49, 33, 136, 104, 184, 32  # bytes of a Python object, without its values
@@ -36,7 +36,7 @@ def arrays(need: Need) -> int:
     made = sum(_array(one, need) for one in need.schema)
     if need.filtered:  # the shards are read before the arrays are made
         return _held(need) + made + _decoding(need)
-    return made + _shards(need) + _decoding(need)
+    return _filled(need, made, need.schema)
 
 
 def frame(need: Need) -> int:
@@ -50,7 +50,7 @@ def frame(need: Need) -> int:
         elif one not in plain and t.is_dictionary(one.type):
             rest += need.rows * one.type.index_type.bit_width // 8
     day = max((8 * need.rows for one in plain if t.is_date32(one.type)), default=0)  # its unit changes in a copy
-    return made + rest + max(day, _shards(need) + _decoding(need))
+    return rest + max(made + day, _filled(need, made, plain))
 
 
 def polars(need: Need) -> int:
@@ -88,7 +88,7 @@ def _is_packed(field: pa.Field, need: Need) -> bool:
     text = field.type.value_type if t.is_dictionary(field.type) else field.type
     distinct = need.distinct.get(field.name, need.rows)
     content = distinct * need.columns[field.name] / max(need.rows, 1)
-    return _is_text(text) and (t.is_dictionary(field.type) or content < PACKED)
+    return _is_text(text) and (t.is_dictionary(field.type) or (content < PACKED and distinct < FEW))
 
 
 def _held(need: Need, columns: Iterable[pa.Field] | None = None) -> int:
@@ -98,9 +98,17 @@ def _held(need: Need, columns: Iterable[pa.Field] | None = None) -> int:
     return int(sum(sizes) * KEPT) + sum(min(size, CHUNK * need.shards) for size in sizes)
 
 
-def _shards(need: Need) -> int:
-    """The tables of the shards that threads have at a time."""
-    return int(need.threads * need.largest * KEPT)
+def _filled(need: Need, made: int, columns: Iterable[pa.Field]) -> int:
+    """Arrays of some columns, filled shard by shard; made is their bytes.
+
+    At the peak the last shards are decoded, which have no values in the arrays yet; or these are copied there, and of
+    what decoding took the allocator keeps half.
+    """
+    share = sum(need.columns[one.name] for one in columns) / max(need.bytes, 1)
+    shards = int(need.threads * need.largest * share * KEPT)
+    decoding = _decoding(need)
+    before = int(made * (1 - min(need.threads / max(need.shards, 1), 1)))
+    return shards + max(before + decoding, made + decoding // 2)
 
 
 def _decoding(need: Need) -> int:
