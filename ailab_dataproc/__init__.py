@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ailab_dataproc.loading import batches, even_splits, load, plan
     from ailab_dataproc.planning import Plan
     from ailab_dataproc.preparing import prepare
-    from ailab_dataproc.report import Report
+    from ailab_dataproc.report import Report, last_report
     from ailab_dataproc.splitting import by_hash, by_value
 
 __version__ = "0.1.0"
@@ -31,6 +31,7 @@ _PUBLIC = {
     "even_splits": "loading",
     "Plan": "planning",
     "Report": "report",
+    "last_report": "report",
 }
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "by_value",
     "column",
     "even_splits",
+    "last_report",
     "load",
     "plan",
     "prepare",

@@ -22,7 +22,10 @@ class Gpu:
 
 
 def look() -> tuple[tuple[Gpu, ...], str]:
-    """The visible GPUs and, where there is none, why; `import cudf` succeeds without a driver and would prove nothing."""
+    """The visible GPUs and, where there is none, why.
+
+    That cudf can be imported proves nothing: it imports without a driver.
+    """
     asked = os.environ.get("CUDA_VISIBLE_DEVICES")
     if asked is not None and not asked.strip():
         return (), "CUDA_VISIBLE_DEVICES is empty"

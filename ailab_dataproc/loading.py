@@ -7,15 +7,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
+
 from ailab_dataproc import catalog, splits, storage
-from ailab_dataproc.backends import BACKENDS, backend
+from ailab_dataproc.backends import BACKENDS, backend, memory
 from ailab_dataproc.batching import WINDOW, cut, in_order, shuffled
+from ailab_dataproc.calibration import Calibration, load_calibration
+from ailab_dataproc.choosing import check_ladder, choose
 from ailab_dataproc.errors import InvalidRequest, NotPrepared, unknown
 from ailab_dataproc.manifest import Prepared, list_names, open_prepared, parse_reference
-from ailab_dataproc.planning import Plan, check_ladder, choose
+from ailab_dataproc.planning import Plan
 from ailab_dataproc.selecting import Request, Selected, select
 from ailab_dataproc.settings import Settings, load_settings
 from ailab_dataproc.sizing import Machine, Need
+from ailab_dataproc.statistics import distinct_values
 
 _log = logging.getLogger("ailab_dataproc")
 
@@ -26,8 +31,8 @@ def load(reference: str, *, split: str = "all", backend: str = "auto", **selecti
     Args:
         reference: ``name`` for the newest prepared version, or ``name:1.2.0``.
         split: such as ``"train"``, ``"train[:80%]"``, ``"train+test"``; ``"all"`` for all splits in order.
-        backend: ``"arrow"``, ``"numpy"``, ``"pandas"``, ``"dask"``, or ``"auto"``, which takes the first of the ladder
-            (pandas, then dask) that fits into this machine and logs one line that says so.
+        backend: ``"arrow"``, ``"numpy"``, ``"pandas"``, ``"dask"``, or ``"auto"``, which takes the best of the ladder
+            (pandas, then dask) that fits into this machine and logs one line that says why; see `choosing.choose`.
         **selecting: what `plan` takes: columns, filters, limit, sample, seed, version, nulls, dtypes, family,
             allow_pii, data_dir.
 
@@ -40,13 +45,8 @@ def load(reference: str, *, split: str = "all", backend: str = "auto", **selecti
     """
     made = plan(reference, split=split, backend=backend, **selecting)
     if backend == "auto":
-        _log.info("%s %s: backend %s (%s)", made.dataset, split, made.backend, made.returns)
-    return read_plan(made)
-
-
-def read_plan(made: Plan) -> Any:
-    """Do what a plan says."""
-    return backend(made.backend).read(made.selection)
+        _log.info("%s %s: backend %s (%s), %s", made.dataset, split, made.backend, made.returns, made.choice.reason)
+    return made.load()
 
 
 def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
@@ -104,17 +104,24 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
     considered = {name: _backend(name) for name in names}
     ladder = check_ladder(settings.auto, family, considered) if backend == "auto" else ()
     machine = Machine.here()
-    choice = choose(selected.need, machine, considered, asked=backend, ladder=ladder)
+    if any(one.family == "lazy" for one in considered.values()):
+        machine = machine.with_cluster()
+    selected = replace(selected, need=_known(selected.need, prepared, machine, {backend, *ladder}))
+    calibration = load_calibration(settings.calibration, machine) if ladder else Calibration()
+    choice = choose(selected.need, machine, considered, asked=backend, ladder=ladder, calibration=calibration)
     return Plan(
         dataset=prepared.name,
         location=prepared.folder.url,
+        fingerprint=prepared.manifest.fingerprint,
         split=split,
         selected=selected,
         machine=machine,
         choice=choice,
         asked=backend,
+        ladder=ladder,
         returns=considered[choice.backend].returns,
         all_columns=len(prepared.schema),
+        calibration=calibration,
     )
 
 
@@ -200,6 +207,13 @@ def _open(reference: str, version: str | None, data_dir: str | None) -> tuple[Se
     if data_dir:
         settings = replace(settings, data_dir=data_dir)
     return settings, open_known(reference, settings, version)
+
+
+def _known(need: Need, prepared: Prepared, machine: Machine, names: set[str]) -> Need:
+    """A need with what decides its memory beside the index: threads and, for some backends, how many texts differ."""
+    texts = [one.name for one in need.schema if pa.types.is_string(one.type) or pa.types.is_dictionary(one.type)]
+    texts = texts if names & memory.BY_DISTINCT else []  # one more file to read
+    return replace(need, threads=machine.threads(need.shards), distinct=distinct_values(prepared, texts))
 
 
 def _at_a_time(selected: Selected) -> Need:

@@ -1,36 +1,24 @@
-"""Which backend, which shards, why: decided by pure functions, explained by what they returned."""
+"""What a load will do, and why: a Plan, which explains itself and can be carried out."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
-from ailab_dataproc.backends import BACKENDS, Backend
+from ailab_dataproc import report
+from ailab_dataproc.backends import backend, on_gpu
 from ailab_dataproc.backends.shards import Selection
-from ailab_dataproc.errors import BackendRefused, InvalidRequest, MissingLibrary
-from ailab_dataproc.report import count_bytes
+from ailab_dataproc.calibration import Calibration
+from ailab_dataproc.choosing import Choice, Verdict
+from ailab_dataproc.report import Report, count_bytes
 from ailab_dataproc.selecting import Selected
 from ailab_dataproc.sizing import Machine, Need
 
-FAMILIES = ("eager", "lazy")
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What one backend says to a need."""
-
-    backend: str
-    refusal: str | None  # a sentence, or None: it can
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A backend, and what all that were considered said."""
-
-    backend: str
-    verdicts: tuple[Verdict, ...]
+_VERSIONS = ("ailab_dataproc", "pyarrow", "numpy", "pandas", "polars", "dask", "cudf-cu13", "tensorflow", "torch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +27,16 @@ class Plan:
 
     dataset: str  # name:version
     location: str  # the folder or URL of the version
+    fingerprint: str  # of the version
     split: str  # as it was asked for
     selected: Selected
     machine: Machine
     choice: Choice
     asked: str  # the backend that was asked for, or "auto"
+    ladder: tuple[str, ...]  # of "auto", narrowed to the family; empty where a backend was asked for
     returns: str  # the type that the backend returns
     all_columns: int
+    calibration: Calibration = field(default_factory=Calibration)
 
     @property
     def selection(self) -> Selection:
@@ -62,34 +53,50 @@ class Plan:
         """The chosen backend's name."""
         return self.choice.backend
 
+    def load(self) -> Any:
+        """Do it: the backend's own object. `ailab_dataproc.last_report` tells what it took."""
+        before, highest = report.resident_memory(), report.peak_memory()
+        started = time.perf_counter()
+        frame = backend(self.backend).read(self.selection)
+        seconds = time.perf_counter() - started
+        peak = report.peak_memory()
+        report.keep(self._report(frame, seconds, peak - before if peak > highest else None))
+        return frame
+
     def explain(self) -> str:
-        """The decision as text: what is wanted, and what each backend said."""
-        width = max(len(verdict.backend) for verdict in self.choice.verdicts)
-        lines = [f"{self.dataset} {self._rows()}   {self._size()}"]
-        for verdict in self.choice.verdicts:
-            arrow = "->" if verdict.backend == self.backend else "  "
-            lines.append(f"{arrow} {verdict.backend:<{width}}  {self._reason(verdict)}")
-        return "\n".join(lines)
+        """The decision as text: what is wanted, what each backend said, and what they were judged by."""
+        lines = list(self._lines())
+        width = max(len(name) for _, name, _ in lines)
+        told = [f"{mark:<2} {name:<{width}}  {text}" for mark, name, text in lines]
+        return "\n".join([f"{self.dataset} {self._rows()}   {self._size()}", *told])
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain values, for JSON."""
         return {
             "dataset": self.dataset,
             "location": self.location,
+            "fingerprint": self.fingerprint,
             "split": self.split,
             "columns": self.selection.schema.names,
             "rows": self.need.rows,
             "bytes": self.need.bytes,
+            "column_bytes": dict(self.need.columns),
+            "at_most": self.need.filtered,
             "filters": self.selected.filters.text if self.selected.filters else None,
             "pruned": self.selected.pruned,
             "draw": str(self.selected.draw) if self.selected.draw else None,
             "shards": [{"path": p.path, "skip": p.skip, "take": p.take, "pick": p.pick} for p in self.selection.parts],
             "backend": self.backend,
             "asked": self.asked,
+            "returns": self.returns,
+            "reason": self.choice.reason,
+            "ladder": list(self.ladder),
             "refusals": {verdict.backend: verdict.refusal for verdict in self.choice.verdicts},
-            "memory": self.machine.memory,
-            "cpus": self.machine.cpus,
-            "gpus": list(self.machine.gpus),
+            "peaks": {verdict.backend: verdict.peak for verdict in self.choice.verdicts},
+            "seconds": {v.backend: v.seconds for v in self.choice.verdicts if v.seconds is not None},
+            "calibration": str(self.calibration),
+            **_machine(self.machine),
+            "cluster": _machine(self.machine.cluster) if self.machine.cluster else None,
         }
 
     def __str__(self) -> str:
@@ -97,9 +104,9 @@ class Plan:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{'→' if v.backend == self.backend else ''}</td><td>{html.escape(v.backend)}</td>"
-            f"<td style='text-align:left'>{html.escape(self._reason(v))}</td></tr>"
-            for v in self.choice.verdicts
+            f"<tr style='text-align:left'><td>{'→' if mark else ''}</td><td>{html.escape(name)}</td>"
+            f"<td>{html.escape(text)}</td></tr>"
+            for mark, name, text in self._lines()
         )
         title = html.escape(f"{self.dataset} {self._rows()}: {self._size()}")
         return f"<table><caption>{title}</caption>{rows}</table>"
@@ -122,62 +129,112 @@ class Plan:
             return ""
         return f", {self.selected.pruned:,} pruned by {filters.text}"
 
-    def _reason(self, verdict: Verdict) -> str:
+    def _lines(self) -> Iterator[tuple[str, str, str]]:
+        """Mark, name and text of each line: the ladder, the other backends in few lines, the machine."""
+        said = {verdict.backend: verdict for verdict in self.choice.verdicts}
+        first = self.ladder or (self.backend,)
+        for name in first:
+            yield "->" if name == self.backend else "", name, self._told(said[name])
+        others = [verdict for name, verdict in said.items() if name not in first]
+        able = [one for one in others if one.refusal is None]
+        if able:
+            yield "", "if asked", ", ".join(f"{one.backend} ({self._memory(one)})" for one in able)
+        yield from _refused([one for one in others if one.refusal])
+        yield from self._judged(said)
+
+    def _told(self, verdict: Verdict) -> str:
         if verdict.refusal:
             return verdict.refusal
-        if verdict.backend == self.backend:
-            why = "as asked" if self.asked == verdict.backend else "the first on the ladder that fits"
-            return (
-                f"{self.returns}; {why} ({count_bytes(self.machine.memory)} of memory free, {self.machine.cpus} cores)"
-            )
-        return "would do"
+        if verdict.backend != self.backend:
+            seconds = f", about {verdict.seconds:.2g} s" if verdict.seconds is not None else ""
+            return f"would do ({self._memory(verdict)}{seconds})"
+        return f"{self.returns}; {self.choice.reason}; {self._memory(verdict)}, {self._free(verdict)}"
+
+    def _memory(self, verdict: Verdict) -> str:
+        most = "at most " if self.need.filtered else ""
+        if verdict.family == "lazy":
+            return f"{most}{count_bytes(verdict.peak)} a thread"
+        return f"{most}{count_bytes(verdict.peak)} at the peak"
+
+    def _free(self, verdict: Verdict) -> str:
+        there = self.machine.under(verdict.family)
+        if on_gpu(backend(verdict.backend)):
+            return f"{_gpus(there)} free"
+        if there.address:
+            return f"on the cluster {there.address}"
+        return f"{count_bytes(there.memory)} of memory free"
+
+    def _judged(self, said: dict[str, Verdict]) -> Iterator[tuple[str, str, str]]:
+        """What the verdicts rest on."""
+        here, cluster = self.machine, self.machine.cluster
+        gpus = f"; {_gpus(here)} free" if here.gpus else ""
+        if gpus and self.ladder and not any(on_gpu(backend(name)) for name in self.ladder):
+            gpus += ", which no backend of the ladder uses (settings: auto)"
+        yield "", "machine", f"{count_bytes(here.memory)} of memory free, {here.cpus} cores{gpus}"
+        if cluster and any(one.family == "lazy" for one in said.values()):
+            yield "", "cluster", _cluster(cluster)
+        if self.ladder:
+            yield "", "ladder", f"{', '.join(self.ladder)}; calibration: {self.calibration}"
+
+    def _report(self, frame: Any, seconds: float, measured: int | None) -> Report:
+        verdict = self.choice.verdict
+        rows = _rows(frame) if verdict.family == "eager" else None
+        return Report(
+            step="load",
+            dataset=self.dataset,
+            location=self.location,
+            fingerprint=self.fingerprint,
+            rows={self.split: self.need.rows if rows is None else rows},
+            at_most=self.need.filtered and rows is None,
+            shards=self.need.shards,
+            bytes={"arrow": self.need.bytes},
+            seconds=seconds,
+            peak_memory=report.peak_memory(),
+            predicted_memory=verdict.peak,
+            measured_memory=measured if verdict.family == "eager" else None,
+            columns=list(self.selection.schema.names),
+            filters=self.selected.filters.text if self.selected.filters else "",
+            backend=self.backend,
+            reason=self.choice.reason,
+            versions=_versions(),
+        )
 
 
-def choose(
-    need: Need, machine: Machine, backends: Mapping[str, Backend], *, asked: str, ladder: Sequence[str]
-) -> Choice:
-    """The backend that was asked for or, for "auto", the first on the ladder that doesn't refuse.
-
-    Args:
-        need: what is wanted.
-        machine: what is there.
-        backends: all that can be considered, by name.
-        asked: a name, or "auto".
-        ladder: the order in which "auto" tries.
-
-    Raises:
-        BackendRefused: the one that was asked for refuses, or all on the ladder do; it is never swapped for another.
-        MissingLibrary: the one that was asked for isn't installed.
-    """
-    verdicts = tuple(Verdict(name, one.refuse(need, machine)) for name, one in backends.items())
-    said = {verdict.backend: verdict.refusal for verdict in verdicts}
-    if asked != "auto":
-        refusal = said[asked]
-        if refusal is None:
-            return Choice(asked, verdicts)
-        kind = MissingLibrary if "not installed" in refusal else BackendRefused
-        raise kind(f"backend {asked!r}: {refusal}.")
-    for name in ladder:
-        if said[name] is None:
-            return Choice(name, verdicts)
-    told = "; ".join(f"{name}: {said[name]}" for name in ladder)
-    raise BackendRefused(f"backend 'auto': none fits. {told}. Take fewer columns or a smaller split.")
+def _refused(those: list[Verdict]) -> Iterator[tuple[str, str, str]]:
+    """Those that say the same in one line, those that aren't installed in one."""
+    lines: dict[str, list[str]] = {}
+    for one in those:
+        missing = "not installed" in str(one.refusal)
+        lines.setdefault("not installed" if missing else str(one.refusal), []).append(one.backend)
+    for text, names in lines.items():
+        yield "", ", ".join(names), text
 
 
-def check_ladder(ladder: Sequence[str], family: str | None, backends: Mapping[str, Backend]) -> tuple[str, ...]:
-    """The ladder narrowed to a family.
+def _cluster(one: Machine) -> str:
+    if not one.workers:
+        return f"{one.address} has no worker yet: planned for this machine"
+    gpus = f"; {_gpus(one)} free" if one.gpus else ""
+    return f"{len(one.workers)} workers, {one.cpus} threads, {count_bytes(one.memory)} free{gpus}, from {one.address}"
 
-    Raises:
-        InvalidRequest: the ladder names something unknown, the family isn't one, or nothing is left.
-    """
-    for name in ladder:
-        if name not in backends:
-            raise InvalidRequest(f"settings: auto names {name!r}, wanted some of {', '.join(BACKENDS)}.")
-    if family is None:
-        return tuple(ladder)
-    if family not in FAMILIES:
-        raise InvalidRequest(f"family={family!r}: wanted 'eager' (all rows in memory) or 'lazy' (on demand).")
-    kept = tuple(name for name in ladder if backends[name].family == family)
-    if not kept:
-        raise InvalidRequest(f"family={family!r}: no backend of the ladder ({', '.join(ladder)}) is {family}.")
-    return kept
+
+def _gpus(one: Machine) -> str:
+    names = sorted({device.name for device in one.devices}) or ["GPU"]
+    return f"{len(one.gpus)} x {' and '.join(names)} with {count_bytes(sum(one.gpus))}"
+
+
+def _machine(one: Machine) -> dict[str, Any]:
+    told = {"memory": one.memory, "cpus": one.cpus, "gpus": list(one.gpus), "no_gpu": one.no_gpu}
+    if one.address:
+        told |= {"address": one.address, "workers": len(one.workers)}
+    return told
+
+
+def _rows(frame: Any) -> int:
+    if isinstance(frame, dict):
+        return len(next(iter(frame.values())))
+    return len(frame)
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return report.versions(_VERSIONS)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import platform
 from collections.abc import Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -24,7 +26,15 @@ class Report:
     bytes: dict[str, int] = field(default_factory=dict)  # by format, as stored
     seconds: float = 0.0
     peak_memory: int = 0  # bytes, of this process
+    predicted_memory: int = 0  # bytes that a plan said the load would take at its peak
+    measured_memory: int | None = None  # that it took; None where lazy, or the process was larger before
     runner: str = ""
+    backend: str = ""  # of a load, and why it was chosen
+    reason: str = ""
+    columns: list[str] = field(default_factory=list)  # of a load
+    filters: str = ""  # of a load
+    at_most: bool = False  # whether filters of a lazy load may leave fewer rows than `rows` says
+    fingerprint: str = ""  # of the version that was loaded
     steps: list[dict[str, Any]] = field(default_factory=list)  # each with name, seconds, items, rows, bytes
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -34,6 +44,8 @@ class Report:
 
     def __str__(self) -> str:
         total = sum(self.rows.values())
+        if self.step == "load":
+            return f"{self.dataset}: {self._loaded(total)}"
         if self.reused:
             return f"{self.dataset}: already prepared, {total:,} rows in {self.location}"
         speed = f"{total / self.seconds:,.0f} rows/s" if self.seconds else ""
@@ -42,6 +54,28 @@ class Report:
             f"{self.dataset}: {total:,} rows in {self.shards} shards ({size}), {self.seconds:.1f} s, {speed}, "
             f"peak memory {count_bytes(self.peak_memory)}\n{self.location}"
         )
+
+    def _loaded(self, total: int) -> str:
+        took = f", took {count_bytes(self.measured_memory)}" if self.measured_memory is not None else ""
+        most = "at most " if self.at_most else ""
+        return (
+            f"{most}{total:,} rows of {', '.join(self.rows)} with {self.backend} ({self.reason}) "
+            f"in {self.seconds:.2f} s, {len(self.columns)} columns, {count_bytes(sum(self.bytes.values()))} as Arrow; "
+            f"peak memory predicted {count_bytes(self.predicted_memory)}{took}"
+        )
+
+
+_last: ContextVar[Report | None] = ContextVar("last_report", default=None)
+
+
+def keep(made: Report) -> None:
+    """Make a report the one that `last_report` returns in this thread."""
+    _last.set(made)
+
+
+def last_report() -> Report | None:
+    """The report of the last load in this thread (or asyncio task): backend, rows, seconds, memory, fingerprint."""
+    return _last.get()
 
 
 def count_bytes(count: int) -> str:
@@ -52,6 +86,14 @@ def count_bytes(count: int) -> str:
             return f"{value:.0f} {suffix}" if suffix == "B" else f"{value:.1f} {suffix}"
         value /= 1000
     raise AssertionError
+
+
+def resident_memory() -> int:
+    """Bytes of memory that this process has now; its peak where the system doesn't tell."""
+    status = Path("/proc/self/statm")
+    if not status.exists():
+        return peak_memory()
+    return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def peak_memory() -> int:

@@ -148,7 +148,7 @@ def _count(parts: Parts, enough: int | None) -> np.ndarray:
     counts: list[int] = []
     step = threads(parts)
     while len(counts) < len(parts) and (enough is None or sum(counts) < enough):
-        counts += map_parts(count_part, parts[len(counts) : len(counts) + step])
+        counts += map_parts(count_part, parts[len(counts) : len(counts) + step], step)
         step *= 2
     return np.array(counts, dtype=np.int64)
 

@@ -18,6 +18,7 @@ _ENVIRONMENT = {
     "cache_dir": "AILAB_CACHE_DIR",
     "cache_bytes": "AILAB_CACHE_BYTES",
     "downloads": "AILAB_DOWNLOADS",
+    "calibration": "AILAB_CALIBRATION",
 }
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {f"{unit}IB": 1 << 10 * power for power, unit in enumerate("KMGT", start=1)}
@@ -25,6 +26,7 @@ _WANTED: dict[str, Any] = {
     "data_dir": str,
     "cache_dir": str,
     "downloads": str,
+    "calibration": str,
     "cache_bytes": (int, str),
     "storage_options": dict,
 }  # else lists
@@ -36,7 +38,8 @@ class Settings:
 
     data_dir: str = "~/ailab_data"  # a folder or a URL; holds <name>/<version>/manifest.json
     datasets: tuple[str, ...] = ()  # folders with dataset definitions, searched beside the installed packages
-    auto: tuple[str, ...] = ("pandas", "dask")  # the ladder of backend="auto", first that doesn't refuse wins
+    auto: tuple[str, ...] = ("pandas", "dask")  # the ladder of backend="auto": `choosing.choose` says which is taken
+    calibration: str | None = None  # the file with what loads cost here; None: see `calibration.DEFAULT`
     cache_dir: str = "~/.cache/ailab_dataproc"  # of shards that were loaded from a bucket
     cache_bytes: int = 20 * 10**9  # that the cache takes at most, and never over half of what is free; 0: no cache
     downloads: str | None = None  # where downloads are kept; None: in the data directory, if that is a folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -27,6 +27,7 @@ class Need:
     dtypes: str = "arrow"  # or "numpy": what pandas and Dask hold columns as
     filtered: bool = False  # whether filters will leave fewer rows and bytes
     threads: int = 1  # that read shards at a time
+    distinct: Mapping[str, int] = field(default_factory=dict)  # values of text columns, about, where that is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,27 +71,22 @@ class Machine:
             client: a `distributed.Client`; not an asynchronous one.
         """
         found = client.scheduler_info(n_workers=-1)["workers"]
-        seen = client.run(_seen, on_error="return") if found else {}
-        hosts: dict[str, list[Worker]] = {}
-        rooms: dict[str, int] = {}  # bytes free on each host, as its workers see it
+        looked = client.run(_look, on_error="return") if found else {}
+        hosts: dict[str, list[tuple[Worker, int]]] = {}  # each worker, and what is free around it
         devices: dict[str, nvml.Gpu] = {}
         reason = "the cluster has no worker"
         for address, one in found.items():
-            look = seen.get(address)
-            if not isinstance(look, tuple):  # the worker is gone, or an exception came back
-                look = (sys.maxsize, (), f"the worker {address} can't tell ({look!r})")
-            room, gpus, reason = look
-            limit = one["memory_limit"] or room
-            host = str(one["host"])
-            hosts.setdefault(host, []).append(
-                Worker(max(min(limit - one["metrics"]["memory"], room), 0), one["nthreads"])
-            )
-            rooms[host] = min(rooms.get(host, room), room)
+            room, gpus, reason = _checked(looked.get(address), address)
+            used = one["metrics"]["memory"]
+            free = max(min((one["memory_limit"] or room + used) - used, room), 0)
+            hosts.setdefault(str(one["host"]), []).append((Worker(free, one["nthreads"]), room))
             devices |= {gpu.uuid: gpu for gpu in gpus}
-        workers = tuple(one for host in hosts.values() for one in host)
+        workers = tuple(worker for those in hosts.values() for worker, _ in those)
         return cls(
-            memory=sum(min(rooms[host], sum(one.free for one in those)) for host, those in hosts.items()),
-            cpus=sum(one.threads for one in workers),
+            memory=sum(
+                min(sum(worker.free for worker, _ in those), *(room for _, room in those)) for those in hosts.values()
+            ),
+            cpus=sum(worker.threads for worker in workers),
             gpus=tuple(one.free for one in devices.values()),
             devices=tuple(devices.values()),
             no_gpu="" if devices else reason,
@@ -107,16 +103,25 @@ class Machine:
         """What backends of a family use: lazy ones the cluster, if it has a worker."""
         return self.cluster if family == "lazy" and self.cluster and self.cluster.workers else self
 
+    def threads(self, tasks: int) -> int:
+        """How many threads work on so many tasks."""
+        return max(min(self.cpus, tasks), 1)
+
     def a_thread(self, tasks: int) -> int:
         """Bytes free for each thread, where it has the fewest, with so many tasks to share."""
         if self.workers:
             return min(one.free // max(min(one.threads, tasks), 1) for one in self.workers)
-        return self.memory // max(min(self.cpus, tasks), 1)
+        return self.memory // self.threads(tasks)
 
 
-def _seen() -> tuple[int, tuple[nvml.Gpu, ...], str]:
+def _look() -> tuple[int, tuple[nvml.Gpu, ...], str]:
     """What a worker sees: free memory, GPUs, and why there is none."""
     return (free_memory(), *nvml.look())
+
+
+def _checked(look: Any, address: str) -> tuple[int, tuple[nvml.Gpu, ...], str]:
+    """What a worker said; where it is gone, or an exception came back, that nothing limits it and no GPU is known."""
+    return look if isinstance(look, tuple) else (sys.maxsize, (), f"the worker {address} can't tell ({look!r})")
 
 
 def _connected() -> Any:

@@ -49,6 +49,23 @@ def read_statistics(
     }
 
 
+def distinct_values(prepared: Prepared, columns: Sequence[str]) -> dict[str, int]:
+    """About how many values columns have; those are left out of which it isn't known.
+
+    Args:
+        prepared: the version.
+        columns: their names.
+    """
+    if not columns:
+        return {}
+    try:
+        splits = _load(prepared).values()
+    except (NotPrepared, DamagedData):  # the data load without it
+        return {}
+    found = {name: [split[name].get("approximate", {}).get("distinct") for split in splits] for name in columns}
+    return {name: max(known) for name, values in found.items() if (known := [one for one in values if one is not None])}
+
+
 def _load(prepared: Prepared) -> dict[str, Any]:
     written = prepared.manifest.files.get(STATISTICS)
     if written is None:

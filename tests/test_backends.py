@@ -36,6 +36,20 @@ class TestDask(BackendTests):
         assert load("testing/many", data_dir=place, backend="dask").npartitions == 12
 
 
+class TestPolars(BackendTests):
+    backend = "polars"
+
+
+class TestPandasNumPy(BackendTests):
+    backend = "pandas"
+    options = {"dtypes": "numpy"}  # noqa: RUF012
+
+
+class TestDaskNumPy(BackendTests):
+    backend = "dask"
+    options = {"dtypes": "numpy"}  # noqa: RUF012
+
+
 @pytest.mark.slow
 class TestDaskProcesses(BackendTests):
     backend = "dask"

@@ -39,6 +39,7 @@ BACKENDS = {
     "arrow": "ailab_dataproc.backends.arrow:Arrow",
     "numpy": "ailab_dataproc.backends.numpy:NumPy",
     "pandas": "ailab_dataproc.backends.pandas:Pandas",
+    "polars": "ailab_dataproc.backends.polars:Polars",
     "dask": "ailab_dataproc.backends.dask:Dask",
     "cudf": "ailab_dataproc.backends.cudf:CuDF",
     "dask_cudf": "ailab_dataproc.backends.dask_cudf:DaskCuDF",
@@ -56,6 +57,11 @@ def backend(name: str) -> Backend:
         raise unknown("backend", name, [*BACKENDS, "auto"])
     module, _, kind = BACKENDS[name].partition(":")
     return cast(Backend, getattr(importlib.import_module(module), kind)())
+
+
+def on_gpu(one: Backend) -> bool:
+    """Whether a backend's memory is a GPU's: its class says ``device = "gpu"``."""
+    return getattr(one, "device", "cpu") == "gpu"
 
 
 def too_large(peak: int, need: Need, machine: Machine) -> str | None:

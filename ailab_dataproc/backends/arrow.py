@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from ailab_dataproc.backends import too_large
+from ailab_dataproc.backends import memory, too_large
 from ailab_dataproc.backends.shards import Selection, read_table
 from ailab_dataproc.sizing import Machine, Need
-
-FACTOR = 1.4  # peak memory over Arrow bytes; benchmarks/results/load.jsonl
 
 
 class Arrow:
@@ -19,7 +17,7 @@ class Arrow:
 
     def peak(self, need: Need) -> int:
         """The table, and what is decoded meanwhile."""
-        return int(need.bytes * FACTOR)
+        return memory.table(need)
 
     def refuse(self, need: Need, machine: Machine) -> str | None:
         """Refuses what doesn't fit into memory."""

@@ -10,7 +10,7 @@ import pyarrow.types as t
 
 from ailab_dataproc.backends import device
 from ailab_dataproc.backends.partitions import grouped
-from ailab_dataproc.backends.shards import Part, Selection, locate_part, map_parts, read_part
+from ailab_dataproc.backends.shards import Part, Selection, locate_part, map_parts, read_part, threads
 from ailab_dataproc.errors import BackendRefused, DamagedData
 from ailab_dataproc.sizing import Machine, Need
 
@@ -72,7 +72,7 @@ def read_stored(parts: Sequence[Part], schema: pa.Schema) -> Any:
     if not parts:
         return cudf.DataFrame.from_arrow(device.held(schema).empty_table())
     if not parts[0].folder.is_local:  # only the wanted columns come over the network, and the cache is used
-        tables = map_parts(lambda part: read_part(part, schema), parts)
+        tables = map_parts(lambda part: read_part(part, schema), parts, threads(parts))
         return cudf.DataFrame.from_arrow(pa.concat_tables(tables).cast(device.held(schema)))
     located = map_parts(lambda part: locate_part(part, schema), parts)  # the host filters: all backends keep the same
     found = [(part.folder.path(part.path), one) for part, one in zip(parts, located, strict=True) if len(one.numbers)]

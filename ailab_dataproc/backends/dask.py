@@ -1,9 +1,10 @@
-"""dask.dataframe.DataFrame, a partition a shard, with the same Arrow-backed columns as pandas."""
+"""dask.dataframe.DataFrame, a partition a shard, with the same columns as pandas."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -31,15 +32,19 @@ class Dask:
         """Refuses where Dask isn't installed, and where one shard is more than a worker's memory."""
         if importlib.util.find_spec("dask") is None or importlib.util.find_spec("pandas") is None:
             return "dask is not installed: pip install 'ailab_dataproc[dask]'"
-        wanted = self.peak(need)
-        if wanted > machine.memory:
-            return f"its largest shard needs {count_bytes(wanted)}, the free memory is {count_bytes(machine.memory)}"
+        wanted, room = self.peak(need), machine.a_thread(need.shards)
+        if wanted > room:
+            where = f"a thread of {machine.address}" if machine.address else "a thread"
+            return f"its largest shard needs {count_bytes(wanted)} in {where}, which has {count_bytes(room)} free"
         return None
 
     def read(self, selection: Selection) -> Any:
         """A lazy frame; only the columns that a computation uses are read."""
-        groups = [(part,) for part in selection.parts]
-        return partitioned(groups, selection.schema, _read, _read((), selection.schema))
+        from dask.dataframe.utils import clear_known_categories
+
+        read = partial(_read, dtypes=selection.dtypes)
+        meta = clear_known_categories(read((), selection.schema))  # each partition has the categories of its own rows
+        return partitioned([(part,) for part in selection.parts], selection.schema, read, meta)
 
     def to_arrow(self, frame: Any, schema: pa.Schema) -> pa.Table:
         """The computed frame as a table of the declared schema."""
@@ -49,7 +54,7 @@ class Dask:
             return Pandas().to_arrow(frame.compute(), schema)
 
 
-def _read(parts: Sequence[Part], schema: pa.Schema) -> Any:
+def _read(parts: Sequence[Part], schema: pa.Schema, *, dtypes: str) -> Any:
     """One partition."""
     tables = [read_part(part, schema) for part in parts]
-    return to_pandas(pa.concat_tables(tables) if tables else schema.empty_table())
+    return to_pandas(pa.concat_tables(tables) if tables else schema.empty_table(), dtypes)

@@ -8,14 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as t
 
-from ailab_dataproc.backends import too_large
-from ailab_dataproc.backends.shards import Selection, read_table
-from ailab_dataproc.dataset import shape
+from ailab_dataproc.backends import memory, too_large
+from ailab_dataproc.backends.columns import Columns, read_columns
+from ailab_dataproc.backends.shards import Selection
 from ailab_dataproc.errors import BackendRefused
 from ailab_dataproc.sizing import Machine, Need
-
-FACTOR = 2.3  # peak memory over Arrow bytes of numbers; benchmarks/results/load.jsonl
-_OBJECT = 65  # bytes of a Python object that stands for a text, a list or a decimal; from the same file
 
 
 class NumPy:
@@ -25,9 +22,8 @@ class NumPy:
     family = "eager"
 
     def peak(self, need: Need) -> int:
-        """The table, its copy, and Python's objects."""
-        objects = sum(_is_object(one.type) for one in need.schema) * need.rows * _OBJECT
-        return int(need.bytes * FACTOR) + objects
+        """The arrays, and the shards that are decoded meanwhile."""
+        return memory.arrays(need)
 
     def refuse(self, need: Need, machine: Machine) -> str | None:
         """Refuses nullable columns unless a mask was asked for, and what doesn't fit into memory."""
@@ -42,7 +38,8 @@ class NumPy:
 
     def read(self, selection: Selection) -> dict[str, np.ndarray]:
         """An array a column, of `rows` entries each."""
-        return to_numpy(read_table(selection), selection.nulls)
+        found = read_columns(selection, selection.schema)[0]
+        return {one.name: masked(found, one, selection.nulls) for one in selection.schema}
 
     def to_arrow(self, frame: dict[str, Any], schema: pa.Schema) -> pa.Table:
         """The arrays as a table of the declared schema."""
@@ -59,86 +56,25 @@ def to_numpy(table: pa.Table, nulls: str = "refuse") -> dict[str, np.ndarray]:
     Raises:
         BackendRefused: a nullable column without ``nulls="mask"``, or a null inside a list.
     """
-    return {field.name: _column(table.column(i), field, nulls) for i, field in enumerate(table.schema)}
+    columns = Columns(table.schema, len(table))
+    columns.put(table)
+    return {one.name: masked(columns, one, nulls) for one in table.schema}
 
 
-def _column(column: pa.ChunkedArray, field: pa.Field, nulls: str) -> np.ndarray:
-    if field.nullable and nulls != "mask":
-        raise BackendRefused(f"column {field.name!r} is nullable, and NumPy has no null. Pass nulls='mask'.")
-    if t.is_dictionary(column.type):  # a dictionary's to_numpy gives the last value for a null
-        column = column.cast(column.type.value_type)
-    array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], type=column.type)
-    values = _values(array, field)
+def masked(columns: Columns, field: pa.Field, nulls: str) -> np.ndarray:
+    """A column as NumPy users get it: a plain array or, where it is nullable, one with a mask.
+
+    Raises:
+        BackendRefused: it is nullable, and no mask was asked for.
+    """
+    values = columns.values[field.name]
     if not field.nullable:
         return values
-    mask = array.is_null().to_numpy(zero_copy_only=False)
-    return np.ma.MaskedArray(values, mask=mask.reshape(-1, *[1] * (values.ndim - 1)) & np.ones(values.shape, bool))
-
-
-def _values(array: pa.Array, field: pa.Field) -> np.ndarray:
-    """The values; where a row is null, anything of the right type."""
-    type_ = array.type
-    if t.is_fixed_size_list(type_):
-        return _fixed(array, field)
-    if t.is_list(type_) or t.is_large_list(type_):
-        return _lists(array, field)
-    if t.is_decimal(type_) or t.is_struct(type_):
-        return _objects(array.to_pylist())
-    if t.is_timestamp(type_) or t.is_duration(type_):
-        kind = "datetime64" if t.is_timestamp(type_) else "timedelta64"
-        return _plain(array.view(pa.int64())).view(f"{kind}[{type_.unit}]")
-    if t.is_date32(type_):
-        return _plain(array.view(pa.int32())).astype("datetime64[D]")
-    return _plain(array)
-
-
-def _plain(array: pa.Array) -> np.ndarray:
-    type_ = array.type
-    if array.null_count and (t.is_integer(type_) or t.is_floating(type_) or t.is_boolean(type_)):
-        array = array.fill_null(pa.scalar(False if t.is_boolean(type_) else 0, type=type_))
-    return array.to_numpy(zero_copy_only=False)
-
-
-def _fixed(array: pa.FixedSizeListArray, field: pa.Field) -> np.ndarray:
-    size = array.type.list_size
-    inner = array.values.slice(array.offset * size, len(array) * size)
-    if inner.null_count and array.null_count == 0:
-        raise _null_inside(field)
-    if array.null_count:  # the values below a null row are nobody's
-        filled = array.filter(array.is_valid()).values
-        if filled.null_count:
-            raise _null_inside(field)
-    values = _values(inner, pa.field(field.name, array.type.value_type))
-    return values.reshape(len(array), *(shape(field) or (size,)), *values.shape[1:])
-
-
-def _lists(array: pa.ListArray, field: pa.Field) -> np.ndarray:
-    inner = array.flatten()
-    if inner.null_count:
-        raise _null_inside(field)
-    values = _values(inner, pa.field(field.name, array.type.value_type))
-    lengths = np.nan_to_num(array.value_lengths().to_numpy(zero_copy_only=False)).astype(np.int64)
-    ends = np.cumsum(lengths)
-    return _objects([values[end - length : end] for end, length in zip(ends, lengths, strict=True)])
-
-
-def _objects(values: list[Any]) -> np.ndarray:
-    result = np.empty(len(values), dtype=object)
-    for i, value in enumerate(values):
-        result[i] = value
-    return result
-
-
-def _null_inside(field: pa.Field) -> BackendRefused:
-    return BackendRefused(
-        f"column {field.name!r} has nulls inside its lists, and NumPy has no null. Take backend='pandas'."
-    )
-
-
-def _is_object(type_: pa.DataType) -> bool:
-    return not (t.is_primitive(type_) or t.is_fixed_size_list(type_)) or t.is_decimal(type_)
+    if nulls != "mask":
+        raise BackendRefused(f"column {field.name!r} is nullable, and NumPy has no null. Pass nulls='mask'.")
+    rows = columns.invalid[field.name]
+    mask = rows if values.ndim == 1 else np.repeat(rows, values[:1].size or 1).reshape(values.shape)
+    return np.ma.MaskedArray(values, mask=mask)
 
 
 def _back(values: np.ndarray, field: pa.Field) -> pa.Array:

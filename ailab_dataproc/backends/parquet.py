@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as t
 
 from ailab_dataproc import guarantees
+from ailab_dataproc.backends import dictionaries
 from ailab_dataproc.errors import DamagedData
 from ailab_dataproc.filters import RowFilter
 from ailab_dataproc.sampling import places
@@ -47,6 +48,14 @@ class Located:
     groups: np.ndarray  # rows of each row group of the file
 
 
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """What columns a result has."""
+
+    schema: pa.Schema
+    packed: Collection[str]  # those of text that may come as dictionaries
+
+
 class Rows:
     """Reads rows of an open file, as declared types."""
 
@@ -62,11 +71,11 @@ class Rows:
         self._source = source
         self._where = where
 
-    def read(self, wanted: Wanted, schema: pa.Schema) -> pa.Table:
-        """The rows, with the columns of a schema."""
+    def read(self, wanted: Wanted, schema: pa.Schema, packed: Collection[str] = ()) -> pa.Table:
+        """The rows, with the columns of a schema; packed ones may come as the dictionaries that the file holds."""
         if wanted.filter is None and wanted.pick is None:
-            return self._spans(touched(self._file.metadata, wanted.skip, wanted.take), schema)
-        return self._at(*self._kept(wanted), schema)
+            return self._spans(touched(self._file.metadata, wanted.skip, wanted.take), schema, packed)
+        return self._at(*self._kept(wanted), _Columns(schema, packed))
 
     def locate(self, wanted: Wanted, schema: pa.Schema) -> Located:
         """Where the rows lie; the file is known to have the columns of a schema then."""
@@ -97,51 +106,53 @@ class Rows:
             kept = kept[places(len(kept), wanted.pick, wanted.seed, wanted.shard)]
         return spans, kept, known
 
-    def _at(self, spans: Sequence[_Span], kept: np.ndarray, known: pa.Table | None, schema: pa.Schema) -> pa.Table:
+    def _at(self, spans: Sequence[_Span], kept: np.ndarray, known: pa.Table | None, asked: _Columns) -> pa.Table:
         """Rows by their numbers within spans; columns that are known aren't read again, the others where there are any.
 
         Args:
             spans: of the file.
             kept: sorted numbers of rows.
             known: columns of all rows of the spans.
-            schema: of the result.
+            asked: of the result.
         """
+        schema = asked.schema
         mask = np.zeros(sum(span.take for span in spans), dtype=bool)
         mask[kept] = True
         there = [one for one in schema if known is not None and one.name in known.schema.names]
         other = pa.schema([one for one in schema if one not in there])
-        columns = dict(zip(other.names, self._masked(spans, mask, other).columns, strict=True)) if len(other) else {}
+        read = self._masked(spans, mask, _Columns(other, asked.packed)).columns if len(other) else []
+        columns = dict(zip(other.names, read, strict=True))
         if known is not None and there:
             found = known.select([one.name for one in there])
             found = found if mask.all() else found.filter(pa.array(mask))
             columns |= dict(zip(found.schema.names, found.columns, strict=True))
-        return pa.table([columns[name] for name in schema.names], schema=schema)
+        return _table([columns[name] for name in schema.names], schema)
 
-    def _masked(self, spans: Sequence[_Span], mask: np.ndarray, schema: pa.Schema) -> pa.Table:
+    def _masked(self, spans: Sequence[_Span], mask: np.ndarray, asked: _Columns) -> pa.Table:
         ends = np.cumsum([span.take for span in spans], dtype=np.int64)
         masks = np.split(mask, ends[:-1]) if spans else []
         hit = [(span, one) for span, one in zip(spans, masks, strict=True) if one.any()]
-        tables = self._by_group([span for span, _ in hit], schema)
+        tables = self._by_group([span for span, _ in hit], asked)
         kept = [
             table if one.all() else table.filter(pa.array(one)) for table, (_, one) in zip(tables, hit, strict=True)
         ]
-        return pa.concat_tables(kept) if kept else schema.empty_table()
+        return pa.concat_tables(kept) if kept else asked.schema.empty_table()
 
-    def _by_group(self, spans: Sequence[_Span], schema: pa.Schema) -> Iterable[pa.Table]:
-        table = self._spans(spans, schema)
+    def _by_group(self, spans: Sequence[_Span], asked: _Columns) -> Iterable[pa.Table]:
+        table = self._spans(spans, asked.schema, asked.packed)
         first = 0
         for span in spans:
             yield table.slice(first, span.take)
             first += span.take
 
-    def _spans(self, spans: Sequence[_Span], schema: pa.Schema) -> pa.Table:
+    def _spans(self, spans: Sequence[_Span], schema: pa.Schema, packed: Collection[str] = ()) -> pa.Table:
         """All rows of spans. Only the first and the last row group may be cut, the others are whole."""
         groups = [span.group for span in spans]
         if isinstance(self._source, RangeFile):
             self._source.fetch(stored_ranges(self._file.metadata, groups, schema.names))
-        table = self._file.read_row_groups(groups, columns=schema.names, use_threads=False)
+        table = self._file.read_row_groups(groups, columns=schema.names)
         rows = sum(span.take for span in spans)
-        return declared(table.slice(spans[0].skip if spans else 0, rows), schema, self._where)
+        return declared(table.slice(spans[0].skip if spans else 0, rows), schema, self._where, packed)
 
 
 def touched(metadata: pq.FileMetaData, skip: int, take: int) -> list[_Span]:
@@ -173,18 +184,32 @@ def stored_ranges(metadata: pq.FileMetaData, groups: Iterable[int], columns: Ite
     return found
 
 
-def declared(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
-    """The table with exactly the declared types: dictionaries as declared, the rest as it was written."""
+def declared(table: pa.Table, schema: pa.Schema, where: str, packed: Collection[str] = ()) -> pa.Table:
+    """The table with exactly the declared types, but for what may stay packed."""
     if table.schema.names != schema.names:
         raise DamagedData(f"{where}: the shard lacks columns that the manifest declares. Run verify.")
-    columns = []
-    for field, found in zip(schema, table.columns, strict=True):
-        column = found
-        if found.type != field.type:
-            if t.is_dictionary(field.type):
-                column = found if t.is_dictionary(found.type) else found.dictionary_encode()
-            elif found.type != in_parquet(field.type, nullable=field.nullable):
-                raise DamagedData(f"{where}: column {field.name!r} is {column.type}, the manifest says {field.type}.")
-            column = column.cast(field.type)
-        columns.append(column)
-    return pa.table(columns, schema=schema)
+    return _table(
+        [_declared(found, field, where, packed) for field, found in zip(schema, table.columns, strict=True)], schema
+    )
+
+
+def _declared(found: pa.ChunkedArray, field: pa.Field, where: str, packed: Collection[str]) -> pa.ChunkedArray:
+    """A column of the file in its declared type: dictionaries as declared, the rest as it was written."""
+    if found.type == field.type:
+        return found
+    if t.is_dictionary(field.type):
+        return (found if t.is_dictionary(found.type) else found.dictionary_encode()).cast(field.type)
+    if t.is_dictionary(found.type) and found.type.value_type == field.type:
+        return found if field.name in packed else dictionaries.decoded(found)
+    if found.type != in_parquet(field.type, nullable=field.nullable):
+        raise DamagedData(f"{where}: column {field.name!r} is {found.type}, the manifest says {field.type}.")
+    return found.cast(field.type)
+
+
+def _table(columns: Sequence[pa.ChunkedArray], schema: pa.Schema) -> pa.Table:
+    """Columns as a table of a schema, but for those that are still packed."""
+    fields = [
+        field if one.type == field.type else field.with_type(one.type)
+        for field, one in zip(schema, columns, strict=True)
+    ]
+    return pa.table(list(columns), schema=pa.schema(fields, schema.metadata))
