@@ -42,7 +42,7 @@ def put(array: pa.Array, field: pa.Field, values: np.ndarray) -> None:
     if not len(array):
         return
     if t.is_dictionary(array.type) and is_object(array.type):
-        kinds = np.append(_view(array.dictionary, field), None)  # the last one is for nulls
+        kinds = objects([*_view(array.dictionary, field), None])  # the last one is for nulls
         indices = array.indices.fill_null(len(kinds) - 1) if array.null_count else array.indices
         np.take(kinds, indices.to_numpy(), out=values, mode="clip")
         return
