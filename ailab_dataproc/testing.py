@@ -61,6 +61,13 @@ def assert_same(found: pa.Table, wanted: pa.Table) -> None:
         assert _same(_joined(one), _joined(other)), f"{field.name}: {one.to_pylist()} is not {other.to_pylist()}"
 
 
+def repeated() -> pa.Table:
+    """Forty rows of few texts."""
+    schema = pa.schema([column("word", pa.string(), nullable=True), column("always", pa.string())])
+    words = ["a", None, "é", "", "longer than what a view holds itself"]
+    return pa.table([words * 8, ["x", "", "日本", "x"] * 10], schema=schema)
+
+
 class BackendTests:
     """Subclass it with ``backend = "mine"``, register the backend, and run pytest.
 
@@ -91,6 +98,8 @@ class BackendTests:
         prepare_tables(folder, {"train": [none]}, name="testing/none")
         shards = {"first": [none, rows], "last": [rows, none], "twice": [none, none, rows, none, none]}
         prepare_tables(folder, shards, name="testing/empty")
+        texts = repeated()
+        prepare_tables(folder, {"train": [texts, texts.slice(3, 20), texts.slice(0, 0)]}, name="testing/repeated")
         many = pa.schema([column("x", pa.int64())])
         tens = [pa.table([range(i * 10, i * 10 + 10)], schema=many) for i in range(12)]
         prepare_tables(folder, {"train": tens}, name="testing/many")
@@ -170,6 +179,16 @@ class BackendTests:
         schema = pa.schema([column("x", pa.int64(), nullable=True), column("kind", _CASES_KIND, nullable=True)])
         table = pa.table([array_of(wanted[one.name], one.type) for one in schema], schema=schema)
         self.check(place, table, "testing/nulls", split="train")
+
+    def test_texts_that_repeat_keep_their_values(self, place: str) -> None:
+        """The shards hold them as dictionaries, which a backend may use."""
+        texts = repeated()
+        rows = pa.concat_tables([texts, texts.slice(3, 20)])
+        self.check(place, rows, "testing/repeated", split="train")
+        self.check(place, rows.slice(38, 10), "testing/repeated", split="train[38:48]")
+        kept = rows.filter(pc.field("word") != "é")
+        self.check(place, kept, "testing/repeated", split="train", filters=[("word", "!=", "é")])
+        self.check(place, kept.select(["always"]), "testing/repeated", split="train", filters=pc.field("word") != "é")
 
     def test_one_row_keeps_its_values(self, place: str) -> None:
         """A dataset of one row."""

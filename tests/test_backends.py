@@ -6,8 +6,10 @@ import re
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from ailab_dataproc.backends import backend as find_backend
 from ailab_dataproc.backends.numpy import to_numpy
 from ailab_dataproc.dataset import column
 from ailab_dataproc.errors import BackendRefused
@@ -196,3 +198,14 @@ def test_columns_have_the_dtypes_that_the_contract_says(edge, tests, cells):
 def test_partitions_of_dask_have_the_dtypes_that_the_frame_promises(edge):
     frame = load("testing/tables", data_dir=edge, backend="dask", dtypes="numpy")
     assert frame.compute().dtypes.astype(str).equals(frame.dtypes.astype(str))
+
+
+def test_texts_that_outgrow_their_dictionary_keep_their_values(tmp_path):
+    words = ["seldom"] * 10_000 + [f"{i:040d}" for i in range(40_000)]  # a dictionary ends at 1 MiB
+    table = pa.table([words], schema=pa.schema([column("word", pa.string())]))
+    prepare_tables(tmp_path, {"train": [table]})
+    (shard,) = tmp_path.rglob("train-*.parquet")
+    assert pq.read_metadata(shard).row_group(0).column(0).has_dictionary_page
+    for name in ("arrow", "numpy", "polars"):
+        found = find_backend(name).to_arrow(load("testing/tables", data_dir=str(tmp_path), backend=name), table.schema)
+        assert found.equals(table)
