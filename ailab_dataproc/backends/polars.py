@@ -36,7 +36,7 @@ class Polars:
         """A frame in chunks, one or more a shard; `rechunk` joins them where one piece is wanted."""
         import polars as pl
 
-        # Polars' own reader is no faster, and checks neither pages nor rows: benchmarks/results/polars.jsonl.
+        # Not by scan_parquet: it checks neither the pages nor that the rows are the index's.
         schema = selection.schema
         parts = selection.parts
         frames = map_parts(lambda part: to_polars(read_part(part, schema, schema.names), schema), parts, threads(parts))
@@ -68,7 +68,11 @@ def _texts(column: pa.ChunkedArray) -> pl.Series:
     import polars as pl
 
     chunks = [pl.Series(one.dictionary).gather(pl.Series(one.indices)) for one in column.chunks]
-    return pl.concat(chunks, rechunk=False) if chunks else pl.from_arrow(pa.chunked_array([], column.type.value_type))
+    return pl.concat(chunks, rechunk=False) if chunks else pl.Series(pa.array([], column.type.value_type))
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    return bool(t.is_string(type_) or t.is_large_string(type_) or t.is_binary(type_) or t.is_large_binary(type_))
 
 
 def _back(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:
