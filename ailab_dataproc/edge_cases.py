@@ -16,6 +16,7 @@ _NAN = float("nan")
 _UTC = dt.UTC
 _OLD = dt.datetime(1600, 2, 29, 12, 30, tzinfo=_UTC)
 _NOW = dt.datetime(2021, 1, 31, 23, 59, 59, 999_999, tzinfo=_UTC)
+_LATER = dt.datetime(2021, 1, 31, 23, 59, 59, 999_000, tzinfo=_UTC)
 _DAYS = [dt.date(1600, 2, 29), dt.date(1970, 1, 1), dt.date(9999, 12, 31), dt.date(2021, 1, 31)]
 
 # Name, type, values of four rows, options of `column`.
@@ -35,16 +36,19 @@ _CASES: tuple[tuple[str, pa.DataType, list[Any], dict[str, Any]], ...] = (
     ("float64", pa.float64(), [1e300, _NAN, 5e-324, float("-inf")], {}),
     ("float32_or_null", pa.float32(), [_NAN, None, 1.5, None], {"nullable": True}),
     ("float64_or_null", pa.float64(), [None, _NAN, 0.1, -0.0], {"nullable": True}),
+    ("rate_or_null", pa.float32(), [0.5, None, -0.0, None], {"nullable": True}),  # no NaN: exact where NaN is null
     ("text", pa.string(), ["", "日本語 🐈", "NA", "null"], {}),
     ("text_or_null", pa.string(), ["", None, "é", "nan"], {"nullable": True}),
     ("large_text", pa.large_string(), ["", "ß", "b", "a" * 1000], {}),
     ("bytes", pa.binary(), [b"", b"\x00\xff", b"a", b"\x80"], {}),
     ("bytes_or_null", pa.binary(), [b"", None, b"\x00", b"\xfe"], {"nullable": True}),
+    ("large_bytes", pa.large_binary(), [b"", b"\x00\xff", b"a", b"a" * 1000], {}),
     ("kind", pa.dictionary(pa.int32(), pa.string()), ["a", "ü", "a", ""], {}),
     ("kind_or_null", pa.dictionary(pa.int32(), pa.string()), ["a", None, "ü", "a"], {"nullable": True}),
     ("code_or_null", pa.dictionary(pa.int8(), pa.int64()), [5, None, 2**60 + 1, 5], {"nullable": True}),
     ("moment_or_null", pa.timestamp("us", "UTC"), [_OLD, None, _NOW, None], {"nullable": True}),
     ("moment", pa.timestamp("us", "UTC"), [_NOW, _OLD, _NOW, _OLD], {}),
+    ("abroad_or_null", pa.timestamp("ms", "Asia/Tokyo"), [_OLD, None, _LATER, _OLD], {"nullable": True}),
     ("naive_ns", pa.timestamp("ns"), [1, -(2**62), 0, 1_600_000_000_123_456_789], {}),
     ("naive_ms", pa.timestamp("ms"), [1, -11_670_000_000_000, 0, 253_402_300_799_000], {}),
     ("naive_s", pa.timestamp("s"), [1, -11_670_000_000, 0, 253_402_300_799], {}),
@@ -58,14 +62,36 @@ _CASES: tuple[tuple[str, pa.DataType, list[Any], dict[str, Any]], ...] = (
     ("floats_or_null", pa.list_(pa.float32()), [[1.5, _NAN], [], None, [0.5]], {"nullable": True}),
     ("integers", pa.list_(pa.int64()), [[2**53 + 1], [], [1, 2, 3], [-(2**63)]], {}),
     ("words", pa.list_(pa.string()), [["a", ""], [], ["日本"], ["x", "y", "z"]], {}),
+    ("large_integers", pa.large_list(pa.uint64()), [[2**64 - 1], [], [1, 2], [0]], {}),
+    ("switches", pa.list_(pa.bool_()), [[True], [], [False, True, True], [False]], {}),
+    ("moments", pa.list_(pa.timestamp("us", "UTC")), [[_OLD], [], [_NOW, _OLD], []], {}),
+    ("lists_or_null", pa.list_(pa.list_(pa.int16())), [[[1], []], None, [], [[2, 3]]], {"nullable": True}),
     ("embedding", pa.list_(pa.float32(), 4), [[i, i + 0.5, _NAN, -i] for i in range(4)], {}),
     ("embedding_or_null", pa.list_(pa.float32(), 2), [[1, 2], None, [3, 4], None], {"nullable": True}),
     ("image", pa.list_(pa.uint8(), 6), [[i, 255, 0, 1, 2, 3] for i in range(4)], {"shape": (2, 3)}),
+    (
+        "matrix_or_null",
+        pa.list_(pa.float64(), 4),
+        [None, [1, 2, 3, _NAN], None, [0] * 4],
+        {"nullable": True, "shape": (2, 2)},
+    ),
+    (
+        "boxes",
+        pa.list_(pa.struct([("x", pa.int32()), ("label", pa.string())])),
+        [[], [{"x": 1, "label": "é"}], [], []],
+        {},
+    ),
     (
         "place_or_null",
         pa.struct([("x", pa.int64()), ("name", pa.string())]),
         [{"x": 2**53 + 1, "name": ""}, None, {"x": None, "name": "é"}, {"x": 0, "name": None}],
         {"nullable": True},
+    ),
+    (
+        "post",
+        pa.struct([("tags", pa.list_(pa.string()))]),
+        [{"tags": ["a", ""]}, {"tags": []}, {"tags": ["é"]}, {"tags": []}],
+        {},
     ),
 )
 # What `load` takes, and the same in pyarrow's own words.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,7 +12,8 @@ from ailab_dataproc.backends.numpy import to_numpy
 from ailab_dataproc.dataset import column
 from ailab_dataproc.errors import BackendRefused
 from ailab_dataproc.loading import load
-from ailab_dataproc.testing import BackendTests, edge_cases
+from ailab_dataproc.schema import contract
+from ailab_dataproc.testing import BackendTests, edge_cases, prepare_tables
 
 
 class TestArrow(BackendTests):
@@ -40,14 +43,20 @@ class TestPolars(BackendTests):
     backend = "polars"
 
 
-class TestPandasNumPy(BackendTests):
+_NAN_AND_NULL = (AssertionError, "NumPy's floats have no null beside NaN; dtypes='arrow' has")
+
+
+class NumPyDtypes(BackendTests):
+    options = {"dtypes": "numpy"}  # noqa: RUF012 - ClassVars in BackendTests
+    gaps = {"float32_or_null": _NAN_AND_NULL, "float64_or_null": _NAN_AND_NULL}  # noqa: RUF012
+
+
+class TestPandasNumPy(NumPyDtypes):
     backend = "pandas"
-    options = {"dtypes": "numpy"}  # noqa: RUF012
 
 
-class TestDaskNumPy(BackendTests):
+class TestDaskNumPy(NumPyDtypes):
     backend = "dask"
-    options = {"dtypes": "numpy"}  # noqa: RUF012
 
 
 @pytest.mark.slow
@@ -101,3 +110,89 @@ class TestNumPy(BackendTests):
         kind = pa.list_(pa.int64(), 2)
         table = pa.table([pa.array([[1, 2], [3, 4], [5, 6]], kind)], schema=pa.schema([column("x", kind)]))
         assert to_numpy(table.slice(1, 1))["x"].tolist() == [[3, 4]]
+
+
+def number(field):
+    return str(np.dtype(field.type.to_pandas_dtype()))
+
+
+def arrow(field):
+    return re.escape(f"{field.type}[pyarrow]")
+
+
+# The text of a dtype (a regular expression) by what a cell of the contract says.
+CELLS = {
+    "bool": lambda field: "bool",
+    "bool[pyarrow]": arrow,
+    "bool; nullable: boolean": lambda field: "boolean" if field.nullable else "bool",
+    "Boolean": lambda field: "Boolean",
+    "the same integer": lambda field: f"(?i){number(field)}",
+    "the same integer; nullable: Int64 …": lambda field: (
+        number(field).replace("int", "Int").replace("u", "U") if field.nullable else number(field)
+    ),
+    "the same float": lambda field: f"(?i){number(field)}",
+    "the same float; null becomes NaN": number,
+    "object: str": lambda field: "object",
+    "str": lambda field: "str",
+    "String": lambda field: "String",
+    "object: bytes": lambda field: "object",
+    "Binary": lambda field: "Binary",
+    "as its value type": lambda field: "object" if pa.types.is_string(field.type.value_type) else "int64",
+    "category; of floats: as its value type": lambda field: "category",
+    "Categorical; of other than text: as its value type": lambda field: (
+        "Categorical" if pa.types.is_string(field.type.value_type) else "Int64"
+    ),
+    "datetime64[unit], in UTC": lambda field: rf"datetime64\[{field.type.unit}\]",
+    "datetime64[unit], datetime64[unit, tz]": lambda field: (
+        rf"datetime64\[{field.type.unit}{f', {field.type.tz}' if field.type.tz else ''}\]"
+    ),
+    "Datetime; s as ms": lambda field: (
+        rf"Datetime\(time_unit='{'ms' if field.type.unit == 's' else field.type.unit}', "
+        rf"time_zone={field.type.tz!r}\)"
+    ),
+    "datetime64[D]": lambda field: r"datetime64\[D\]",
+    "datetime64[s]": lambda field: r"datetime64\[s\]",
+    "Date": lambda field: "Date",
+    "timedelta64[unit]": lambda field: rf"timedelta64\[{field.type.unit}\]",
+    "Duration; s as ms": lambda field: rf"Duration\(time_unit='{field.type.unit}'\)",
+    "object: decimal.Decimal": lambda field: "object",
+    "Decimal": lambda field: r"Decimal\(.*",
+    "(n, *shape) of the values": lambda field: number(field.with_type(field.type.value_type)),
+    "Array": lambda field: r"Array\(.*",
+    "object: one array a row": lambda field: "object",
+    "List": lambda field: r"List\(.*",
+    "object: dict": lambda field: "object",
+    "Struct": lambda field: r"Struct\(.*",
+}
+
+
+@pytest.fixture(scope="module")
+def edge(tmp_path_factory):
+    """A data directory with the edge cases in one shard."""
+    folder = str(tmp_path_factory.mktemp("contract"))
+    prepare_tables(folder, {"train": [edge_cases()]})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("tests", "cells"),
+    [
+        (TestNumPy, "numpy"),
+        (TestPandas, "pandas"),
+        (TestDask, "pandas"),
+        (TestPandasNumPy, "pandas_numpy"),
+        (TestDaskNumPy, "pandas_numpy"),
+        (TestPolars, "polars"),
+    ],
+)
+def test_columns_have_the_dtypes_that_the_contract_says(edge, tests, cells):
+    found = tests().dtypes(tests().load(edge))
+    for field in edge_cases().schema:
+        cell = getattr(contract(field.type), cells)
+        wanted = arrow(field) if cell.startswith("ArrowDtype") else CELLS[cell](field)
+        assert re.fullmatch(wanted, found[field.name]), f"{field}: {found[field.name]} is not {cell!r}"
+
+
+def test_partitions_of_dask_have_the_dtypes_that_the_frame_promises(edge):
+    frame = load("testing/tables", data_dir=edge, backend="dask", dtypes="numpy")
+    assert frame.compute().dtypes.astype(str).equals(frame.dtypes.astype(str))

@@ -343,7 +343,7 @@ def test_personal_data_is_loaded_only_when_allowed(make, data_dir):
     assert load("test/clicks", data_dir=data_dir, allow_pii=True, backend="arrow")["mail"].to_pylist() == [5]
 
 
-@pytest.mark.parametrize("backend", ["pandas", "dask"])
+@pytest.mark.parametrize("backend", ["pandas", "dask", "polars"])
 def test_a_backend_without_its_library_names_the_pip_line(make, data_dir, backend):
     make()
     code = f"""

@@ -42,7 +42,7 @@ def put(array: pa.Array, field: pa.Field, values: np.ndarray) -> None:
     if not len(array):
         return
     if t.is_dictionary(array.type) and is_object(array.type):
-        kinds = np.append(_view(array.dictionary, field), None)  # the last one is for nulls
+        kinds = objects([*_view(array.dictionary, field), None])  # the last one is for nulls
         indices = array.indices.fill_null(len(kinds) - 1) if array.null_count else array.indices
         np.take(kinds, indices.to_numpy(), out=values, mode="clip")
         return
@@ -66,7 +66,7 @@ def _dtype(type_: pa.DataType) -> Any:
     return "datetime64[D]" if t.is_date32(type_) else type_.to_pandas_dtype()
 
 
-def _view(array: pa.Array, field: pa.Field) -> np.ndarray:
+def _view(array: pa.Array, field: pa.Field) -> np.ndarray:  # noqa: PLR0911 - one line a kind of type
     """The values without a copy where that can be; where a row is null, anything of the right type."""
     type_ = array.type
     if t.is_dictionary(type_):

@@ -67,7 +67,7 @@ def _texts(column: pa.ChunkedArray) -> pl.Series:
     import polars as pl
 
     chunks = [pl.Series(one.dictionary).gather(pl.Series(one.indices)) for one in column.chunks]
-    return pl.concat(chunks, rechunk=False) if chunks else pl.from_arrow(pa.chunked_array([], column.type.value_type))
+    return pl.concat(chunks, rechunk=False) if chunks else pl.Series(pa.array([], column.type.value_type))
 
 
 def _back(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:
