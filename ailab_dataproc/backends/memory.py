@@ -49,8 +49,8 @@ def frame(need: Need) -> int:
             rest += 8 * need.rows  # its offsets become wider
         elif one not in plain and t.is_dictionary(one.type):
             rest += need.rows * one.type.index_type.bit_width // 8
-    day = max((8 * need.rows for one in plain if t.is_date32(one.type)), default=0)  # its unit changes in a copy
-    return rest + max(made + day, _filled(need, made, plain))
+    copied = [one for one in plain if t.is_date32(one.type) or (t.is_timestamp(one.type) and one.type.tz)]
+    return rest + max(made + 8 * need.rows * len(copied), _filled(need, made, plain))
 
 
 def polars(need: Need) -> int:
