@@ -214,5 +214,6 @@ def _first_kept(
     from ailab_dataproc.loading import batches
 
     read = columns or [filters[0][0]]  # where all are hidden, the rows are still counted
-    found = next(batches(name, batch_size=count, format="arrow", columns=read, filters=filters, **options), None)
+    first = batches(name, batch_size=count, format="arrow", columns=read, filters=filters, **options)
+    found = next(iter(first), None)
     return [{key: row[key] for key in columns} for row in found.to_pylist()] if found is not None else []

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from ailab_dataproc import catalog, storage
 from ailab_dataproc.backends import BACKENDS, backend
-from ailab_dataproc.batching import WINDOW, cut, in_order, shuffled
-from ailab_dataproc.errors import InvalidRequest, NotPrepared, unknown
+from ailab_dataproc.batching import AT_A_TIME, FORMATS, Asked, Batches, make_batches
+from ailab_dataproc.errors import NotPrepared, unknown
 from ailab_dataproc.manifest import Prepared, list_names, open_prepared, parse_reference
 from ailab_dataproc.planning import Plan, check_ladder, choose
 from ailab_dataproc.selecting import Request, Selected, select
@@ -101,37 +101,63 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
     )
 
 
-def batches(
+def batches(  # noqa: PLR0913 - the one place where all choices of an iteration stand
     reference: str,
     *,
     batch_size: int,
     format: str = "numpy",
     shuffle: bool = False,
     seed: int = 0,
-    drop_last: bool = False,
+    epoch: int = 0,
+    drop_remainder: bool = False,
+    rank: int = 0,
+    world_size: int = 1,
+    decode: bool = True,
     **selecting: Any,
-) -> Iterator[Any]:
+) -> Batches:
     """Iterate over rows in batches, with the memory of a few shards whatever the size of the dataset.
 
     Args:
         reference: ``name``, or ``name:1.2.0``.
         batch_size: rows of each batch; the last one may be shorter.
-        format: ``"numpy"`` for dicts of arrays, ``"arrow"`` for ``pyarrow.Table``.
-        shuffle: whether to visit shards in a random order and permute rows within windows of four shards.
-        seed: of the shuffle; the same seed gives the same order on every machine.
-        drop_last: whether to leave out a last batch that is shorter.
+        format: ``"numpy"``, ``"torch"`` or ``"tf"`` for dicts of arrays or tensors, ``"arrow"`` for ``pyarrow.Table``,
+            ``"pandas"``. With ``"torch"`` it is an ``IterableDataset`` for ``DataLoader(…, batch_size=None)``.
+        shuffle: whether to visit shards in a random order and permute rows within windows of four; another order each
+            epoch.
+        seed: of the shuffle; the same seed and epoch give the same order on every machine.
+        epoch: of the first iteration; each further one is the next epoch.
+        drop_remainder: whether to leave out a last batch that is shorter; then all ranks give the same number of
+            batches, but with filters.
+        rank: which share of the rows to give, from 0.
+        world_size: how many shares: each row is in exactly one, and they differ by one row at most (before filters).
+        decode: whether columns of images become arrays of pixels, but as ``"arrow"`` and ``"pandas"``.
         **selecting: what `plan` takes: split, columns, filters, version, nulls, allow_pii, data_dir.
+
+    Returns:
+        An object to iterate over, with ``len()`` (but for filters), ``set_epoch``, ``state_dict`` and
+        ``load_state_dict``.
     """
-    if batch_size < 1:
-        raise InvalidRequest(f"batch_size={batch_size}: wanted at least 1.")
-    if format not in ("numpy", "arrow"):
-        raise unknown("format", format, ("numpy", "arrow"))
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS)
     prepared = _open(reference, selecting.pop("version", None), selecting.pop("data_dir", None))[1]
-    selected = select(prepared, Request(**selecting))
+    request = Request(**selecting)
+    selected = select(prepared, request)
+    asked = Asked(
+        dataset=prepared.name,
+        fingerprint=prepared.manifest.fingerprint,
+        split=request.split,
+        columns=tuple(selected.selection.schema.names),
+        filters=str(selected.filters.rows.expression) if selected.filters else "",
+        batch_size=batch_size,
+        drop_remainder=drop_remainder,
+        shuffle=shuffle,
+        seed=seed,
+        rank=rank,
+        world_size=world_size,
+    )
+    asked.check()
     choose(_at_a_time(selected), Machine.here(), {format: _backend(format)}, asked=format, ladder=())
-    selection = selected.selection
-    tables = shuffled(selection, seed) if shuffle else in_order(selection.parts, selection.schema)
-    return cut(tables, selection, batch_size, format, drop_last)
+    return make_batches(asked, selected.selection, format, epoch=epoch, decode=decode)
 
 
 def open_known(reference: str, settings: Settings, version: str | None = None) -> Prepared:
@@ -158,7 +184,12 @@ def _open(reference: str, version: str | None, data_dir: str | None) -> tuple[Se
 
 
 def _at_a_time(selected: Selected) -> Need:
-    """What `batches` has in memory: a window of shards, and the one that is read meanwhile."""
+    """What `batches` has in memory: windows of shards, and those that are read meanwhile."""
     need = selected.need
-    shards = WINDOW + 1
-    return replace(need, rows=min(need.rows, selected.most_rows * shards), bytes=min(need.bytes, need.largest * shards))
+    most = min(need.bytes, need.largest * AT_A_TIME)
+    return replace(
+        need,
+        rows=min(need.rows, selected.most_rows * AT_A_TIME),
+        bytes=most,
+        columns={name: size * most // max(need.bytes, 1) for name, size in need.columns.items()},
+    )

@@ -19,7 +19,7 @@ LAYERS = (
     ("urls", "cache", "splitting", "download"),
     ("dataset", "schema", "sizing", "literals"),
     ("manifest", "splits", "filters", "pruning", "edge_cases"),
-    ("backends", "batching", "report"),
+    ("backends", "batching", "decoding", "report"),
     ("selecting",),
     ("planning",),
     ("preparation", "catalog", "cluster"),

@@ -40,6 +40,8 @@ BACKENDS = {
     "numpy": "ailab_dataproc.backends.numpy:NumPy",
     "pandas": "ailab_dataproc.backends.pandas:Pandas",
     "dask": "ailab_dataproc.backends.dask:Dask",
+    "tf": "ailab_dataproc.backends.tf:Tf",
+    "torch": "ailab_dataproc.backends.torch:Torch",
 }
 
 

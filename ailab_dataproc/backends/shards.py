@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as t
@@ -56,6 +57,10 @@ class Parts(Sequence[Part]):
             return Parts(self._folder, self._files.take(pa.array(range(len(self))[at], pa.int64())), self._filter)
         row = self._files.slice(range(len(self))[at], 1).to_pylist()[0]
         return Part(folder=self._folder, filter=self._filter, **row)
+
+    def takes(self) -> np.ndarray:
+        """The rows of each part, before the filter."""
+        return self._files["take"].to_numpy()
 
     def __iter__(self) -> Iterator[Part]:
         for batch in self._files.to_batches(max_chunksize=_MADE):

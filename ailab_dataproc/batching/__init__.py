@@ -1,0 +1,33 @@
+"""Batches of rows with the memory of a few shards: the same on every machine, shared out over ranks, resumable."""
+
+from __future__ import annotations
+
+from ailab_dataproc.backends.shards import Selection
+from ailab_dataproc.batching.asked import Asked
+from ailab_dataproc.batching.batches import Batches
+from ailab_dataproc.batching.order import WINDOW
+from ailab_dataproc.batching.rows import FORMATS, Format
+from ailab_dataproc.decoding import is_image
+from ailab_dataproc.errors import require
+
+__all__ = ["AT_A_TIME", "FORMATS", "Asked", "Batches", "make_batches"]
+AT_A_TIME = 2 * WINDOW  # shards in memory at most: a window that is handed out, and the next one
+
+
+def make_batches(asked: Asked, selection: Selection, format_: str, *, epoch: int, decode: bool) -> Batches:
+    """Batches of a selection; as ``"torch"`` they are a torch IterableDataset.
+
+    Raises:
+        MissingLibrary: columns of images are to be decoded, and Pillow isn't installed.
+    """
+    images = tuple(one.name for one in selection.schema if decode and is_image(one))
+    if format_ in ("arrow", "pandas"):
+        images = ()
+    if images:
+        require("PIL", "images")
+    made = Format(format_, selection.nulls, images)
+    if format_ == "torch":
+        from ailab_dataproc.batching.torch import TorchBatches
+
+        return TorchBatches(asked, selection, made, epoch)
+    return Batches(asked, selection, made, epoch)
