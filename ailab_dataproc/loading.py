@@ -9,8 +9,8 @@ from typing import Any
 
 from ailab_dataproc import catalog, storage
 from ailab_dataproc.backends import BACKENDS, backend
-from ailab_dataproc.batching import AT_A_TIME, FORMATS, Asked, Batches, make_batches
-from ailab_dataproc.errors import NotPrepared, unknown
+from ailab_dataproc.batching import FORMATS, Asked, Batches, at_a_time, make_batches
+from ailab_dataproc.errors import InvalidRequest, NotPrepared, unknown
 from ailab_dataproc.manifest import Prepared, list_names, open_prepared, parse_reference
 from ailab_dataproc.planning import Plan, check_ladder, choose
 from ailab_dataproc.selecting import Request, Selected, select
@@ -139,6 +139,8 @@ def batches(  # noqa: PLR0913 - the one place where all choices of an iteration 
     """
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
+    if "drop_last" in selecting:
+        raise InvalidRequest("drop_last is torch's word: pass drop_remainder, as for tf.data and TFDS.")
     prepared = _open(reference, selecting.pop("version", None), selecting.pop("data_dir", None))[1]
     request = Request(**selecting)
     selected = select(prepared, request)
@@ -156,7 +158,9 @@ def batches(  # noqa: PLR0913 - the one place where all choices of an iteration 
         world_size=world_size,
     )
     asked.check()
-    choose(_at_a_time(selected), Machine.here(), {format: _backend(format)}, asked=format, ladder=())
+    choose(
+        _part(selected, at_a_time(shuffle=shuffle)), Machine.here(), {format: _backend(format)}, asked=format, ladder=()
+    )
     return make_batches(asked, selected.selection, format, epoch=epoch, decode=decode)
 
 
@@ -183,13 +187,13 @@ def _open(reference: str, version: str | None, data_dir: str | None) -> tuple[Se
     return settings, open_known(reference, settings, version)
 
 
-def _at_a_time(selected: Selected) -> Need:
-    """What `batches` has in memory: windows of shards, and those that are read meanwhile."""
+def _part(selected: Selected, shards: int) -> Need:
+    """What so many shards need, which are all that `batches` has in memory."""
     need = selected.need
-    most = min(need.bytes, need.largest * AT_A_TIME)
+    most = min(need.bytes, need.largest * shards)
     return replace(
         need,
-        rows=min(need.rows, selected.most_rows * AT_A_TIME),
+        rows=min(need.rows, selected.most_rows * shards),
         bytes=most,
         columns={name: size * most // max(need.bytes, 1) for name, size in need.columns.items()},
     )

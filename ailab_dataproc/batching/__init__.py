@@ -7,11 +7,16 @@ from ailab_dataproc.batching.asked import Asked
 from ailab_dataproc.batching.batches import Batches
 from ailab_dataproc.batching.order import WINDOW
 from ailab_dataproc.batching.rows import FORMATS, Format
+from ailab_dataproc.batching.stream import AHEAD
 from ailab_dataproc.decoding import is_image
 from ailab_dataproc.errors import require
 
-__all__ = ["AT_A_TIME", "FORMATS", "Asked", "Batches", "make_batches"]
-AT_A_TIME = 2 * WINDOW  # shards in memory at most: a window that is handed out, and the next one
+__all__ = ["FORMATS", "Asked", "Batches", "at_a_time", "make_batches"]
+
+
+def at_a_time(*, shuffle: bool) -> int:
+    """Shards in memory at most: a window that is handed out, the next one, and what is read or brought together."""
+    return 2 * WINDOW + AHEAD if shuffle else AHEAD + 2
 
 
 def make_batches(asked: Asked, selection: Selection, format_: str, *, epoch: int, decode: bool) -> Batches:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +18,15 @@ from ailab_dataproc.errors import InvalidRequest
 
 _STATE = 1  # the form of a saved position
 _START = Position(0, 0, 0)
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where an iteration stands; outlives it."""
+
+    epoch: int
+    at: Position
+    finished: bool = False
 
 
 class Batches:
@@ -38,7 +48,7 @@ class Batches:
         self._selection = selection
         self._format = format_
         self._filtered = bool(asked.filters)
-        self._latest: _Iteration | None = None
+        self._latest: _Place | None = None
         self._resumed: Position | None = None
         self.set_epoch(epoch)
 
@@ -50,10 +60,11 @@ class Batches:
         self._resumed = self._latest = None
 
     def __iter__(self) -> Iterator[Any]:
-        epoch, start = self._next_epoch(), self._resumed or _START
+        number, start = self._next_epoch(), self._resumed or _START
         self._resumed = None
-        self._latest = _Iteration(self, epoch, start)
-        return self._latest
+        self._latest = _Place(number, start)
+        epoch = Epoch(self.asked, self._selection, self._format, self._takes, number)
+        return _Iteration(epoch.stream(start, *self._share()), self._latest)
 
     def __len__(self) -> int:
         """Batches of this rank in an epoch."""
@@ -67,8 +78,8 @@ class Batches:
     def state_dict(self) -> dict[str, Any]:
         """Where the latest iteration stands, to be saved as JSON; `load_state_dict` goes on behind it."""
         if self._latest is not None and not self._latest.finished:
-            return self._latest.state_dict()
-        return self._state(self._epoch, self._resumed or _START, self._share())
+            return self._state(self._latest.epoch, self._latest.at)
+        return self._state(self._epoch, self._resumed or _START)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Let the next iteration go on where another one stood; what lies before isn't read.
@@ -79,7 +90,7 @@ class Batches:
         where = self.asked.dataset
         if state.get("state") != _STATE:
             raise InvalidRequest(f"{where}: {state!r:.100} is no saved position, wanted what state_dict() returned.")
-        own = self._state(0, _START, self._share())
+        own = self._state(0, _START)
         for name in own:
             if name not in ("epoch", "window", "row", "batch") and state.get(name) != own[name]:
                 raise InvalidRequest(
@@ -98,10 +109,6 @@ class Batches:
             lines.append(f"rank {asked.rank} of {asked.world_size}")
         return f"<{', '.join(lines)}>"
 
-    def __getstate__(self) -> dict[str, Any]:
-        """All but the iteration under way, which has threads."""
-        return self.__dict__ | {"_latest": None}
-
     def _next_epoch(self) -> int:
         """The epoch that begins now."""
         self._epoch += 1
@@ -116,33 +123,24 @@ class Batches:
         parts = self._selection.parts
         return parts.takes() if isinstance(parts, Parts) else np.array([one.take for one in parts], dtype=np.int64)
 
-    def _state(self, epoch: int, at: Position, share: tuple[int, int]) -> dict[str, Any]:
+    def _state(self, epoch: int, at: Position) -> dict[str, Any]:
         asked = {name: getattr(self.asked, name) for name in Asked.__slots__}
         asked["columns"] = list(self.asked.columns)
-        workers = {"worker": share[0], "workers": share[1]}
+        workers = dict(zip(("worker", "workers"), self._share(), strict=True))
         return {"state": _STATE, **asked, **workers, "epoch": epoch, **{n: getattr(at, n) for n in Position.__slots__}}
 
 
 class _Iteration(Iterator[Any]):
-    """One epoch, or the rest of one."""
+    """One epoch, or the rest of one. Its threads end when it is forgotten."""
 
-    def __init__(self, batches: Batches, number: int, start: Position) -> None:
-        self._state = batches._state
-        self._number = number
-        self._share = batches._share()
-        self._at = start
-        self.finished = False
-        epoch = Epoch(batches.asked, batches._selection, batches._format, batches._takes, number)
-        self._stream = epoch.stream(start, *self._share)
+    def __init__(self, stream: Iterator[tuple[Any, Position]], place: _Place) -> None:
+        self._stream = stream
+        self._place = place
 
     def __next__(self) -> Any:
         try:
-            batch, self._at = next(self._stream)
+            batch, self._place.at = next(self._stream)
         except StopIteration:
-            self.finished = True
+            self._place.finished = True
             raise
         return batch
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where it stands, as `Batches.state_dict`."""
-        return self._state(self._number, self._at, self._share)

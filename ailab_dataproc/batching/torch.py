@@ -10,6 +10,7 @@ from torch.utils.data import IterableDataset
 
 from ailab_dataproc.backends.torch_dataset import worker
 from ailab_dataproc.batching.batches import Batches
+from ailab_dataproc.errors import InvalidRequest
 
 _WORKERS = 1024  # of one DataLoader, at most
 
@@ -31,6 +32,19 @@ class TorchBatches(Batches, IterableDataset[dict[str, Any]]):  # type: ignore[mi
     def __iter__(self) -> Iterator[dict[str, Any]]:
         self._epoch = int(self._epochs[self._share()[0]])
         return super().__iter__()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the latest iteration of this process stands, as `Batches.state_dict`.
+
+        Raises:
+            InvalidRequest: a DataLoader's workers iterate, so that this process doesn't know where.
+        """
+        if self._latest is None and int(self._epochs[0]) != self._epoch:
+            raise InvalidRequest(
+                f"{self.asked.dataset}: a DataLoader's workers iterate over these batches, and only they know where "
+                "they stand. Take num_workers=0 (shards are read ahead in threads), or save the epoch for set_epoch."
+            )
+        return super().state_dict()
 
     def _next_epoch(self) -> int:
         now = super()._next_epoch()
