@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -231,6 +232,22 @@ print(next(found)["x"])"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[0]"
     assert not done.stderr
+
+
+def test_an_interrupted_iteration_ends_at_once(place):
+    code = f"""import ailab_dataproc as adp
+found = adp.batches({NAME!r}, batch_size=1, columns=["x"], data_dir={place!r})
+print("ready", flush=True)
+while True:
+    for batch in found:
+        pass"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    assert told.rstrip().endswith("KeyboardInterrupt")
 
 
 def test_a_damaged_shard_is_named_where_its_rows_would_come(tmp_path):

@@ -44,6 +44,8 @@ HEAVY = (
     "tensorflow_datasets",
     "cudf",
     "numpy",
+    "torch",
+    "PIL",
 )
 
 

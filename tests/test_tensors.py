@@ -123,6 +123,14 @@ def test_lists_of_lists_are_ragged_twice(tmp_path):
     assert next(iter(found))["x"].to_list() == values
 
 
+def test_a_null_row_of_fixed_texts_is_not_valid(tmp_path):
+    pytest.importorskip("tensorflow")
+    folder = one_column(tmp_path, [["a", "b"], None], pa.list_(pa.string(), 2), nullable=True)
+    (found,) = load("testing/tables", data_dir=folder, backend="tf", nulls="mask")
+    assert found["x"].numpy().tolist() == [[b"a", b"b"], [b"", b""]]
+    assert found["x__valid"].numpy().tolist() == [True, False]
+
+
 def test_a_list_of_structs_is_refused_by_tf(tmp_path):
     pytest.importorskip("tensorflow")
     folder = one_column(tmp_path, [[{"a": 1}]], pa.list_(pa.struct([("a", pa.int64())])))

@@ -123,8 +123,10 @@ def _values(array: pa.Array, field: pa.Field) -> Any:
         splits = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return tf.RaggedTensor.from_row_splits(_values(inner, _item(field)), splits, validate=False)
     if t.is_fixed_size_list(type_):
-        inner = tensors.no_null_inside(_filled(array), field.name, _LIBRARY)
-        return tf.reshape(_values(inner, _item(field)), (len(array), *(shape(field) or (type_.list_size,))))
+        tensors.no_null_inside(array.drop_null().flatten(), field.name, _LIBRARY)
+        size = type_.list_size
+        inner = array.values.slice(array.offset * size, len(array) * size)
+        return tf.reshape(_values(inner, _item(field)), (len(array), *(shape(field) or (size,))))
     return _texts(array)
 
 
@@ -138,17 +140,6 @@ def _texts(array: pa.Array) -> Any:
         array = array.cast(pa.string())
     raw = array.cast(pa.large_binary()).fill_null(b"")
     return tf.constant(raw.to_numpy(zero_copy_only=False), dtype=tf.string, shape=(len(raw),))
-
-
-def _filled(array: pa.FixedSizeListArray) -> pa.Array:
-    """The items of all rows; those below a null row are empty."""
-    size = array.type.list_size
-    inner = array.values.slice(array.offset * size, len(array) * size)
-    if not array.null_count:
-        return inner
-    below = np.repeat(array.is_null().to_numpy(zero_copy_only=False), size)
-    empty = pa.array([b"" if t.is_binary(inner.type) else ""], inner.type)[0]
-    return pa.compute.if_else(pa.array(below), empty, inner)
 
 
 def _item(field: pa.Field) -> pa.Field:
