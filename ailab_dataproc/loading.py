@@ -9,7 +9,7 @@ from typing import Any
 
 from ailab_dataproc import catalog, storage
 from ailab_dataproc.backends import BACKENDS, backend
-from ailab_dataproc.batching import FORMATS, Asked, Batches, at_a_time, make_batches
+from ailab_dataproc.batching import FORMATS, Asked, Batches, at_a_time, check_numbers, make_batches
 from ailab_dataproc.errors import InvalidRequest, NotPrepared, unknown
 from ailab_dataproc.manifest import Prepared, list_names, open_prepared, parse_reference
 from ailab_dataproc.planning import Plan, check_ladder, choose
@@ -141,6 +141,7 @@ def batches(  # noqa: PLR0913 - the one place where all choices of an iteration 
         raise unknown("format", format, FORMATS)
     if "drop_last" in selecting:
         raise InvalidRequest("drop_last is torch's word: pass drop_remainder, as for tf.data and TFDS.")
+    check_numbers(batch_size=batch_size, seed=seed, epoch=epoch, rank=rank, world_size=world_size)
     prepared = _open(reference, selecting.pop("version", None), selecting.pop("data_dir", None))[1]
     request = Request(**selecting)
     selected = select(prepared, request)
@@ -157,7 +158,6 @@ def batches(  # noqa: PLR0913 - the one place where all choices of an iteration 
         rank=rank,
         world_size=world_size,
     )
-    asked.check()
     choose(
         _part(selected, at_a_time(shuffle=shuffle)), Machine.here(), {format: _backend(format)}, asked=format, ladder=()
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ailab_dataproc.backends.shards import Selection
-from ailab_dataproc.batching.asked import Asked
+from ailab_dataproc.batching.asked import Asked, check_numbers
 from ailab_dataproc.batching.batches import Batches
 from ailab_dataproc.batching.order import WINDOW
 from ailab_dataproc.batching.rows import FORMATS, Format
@@ -11,7 +11,7 @@ from ailab_dataproc.batching.stream import AHEAD
 from ailab_dataproc.decoding import is_image
 from ailab_dataproc.errors import require
 
-__all__ = ["FORMATS", "Asked", "Batches", "at_a_time", "make_batches"]
+__all__ = ["FORMATS", "Asked", "Batches", "at_a_time", "check_numbers", "make_batches"]
 
 
 def at_a_time(*, shuffle: bool) -> int:

@@ -8,6 +8,16 @@ from ailab_dataproc.batching.order import count_batches
 from ailab_dataproc.errors import InvalidRequest
 
 
+def check_numbers(*, batch_size: int, seed: int, epoch: int, rank: int, world_size: int) -> None:
+    """Raise `InvalidRequest` for what can't be."""
+    least = {"batch_size": (batch_size, 1), "world_size": (world_size, 1), "seed": (seed, 0), "epoch": (epoch, 0)}
+    for name, (found, wanted) in least.items():
+        if found < wanted:
+            raise InvalidRequest(f"{name}={found}: wanted at least {wanted}.")
+    if not 0 <= rank < world_size:
+        raise InvalidRequest(f"rank={rank}: wanted 0 to {world_size - 1}, as world_size={world_size}.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What decides which rows stand in which batch. A saved position fits only the same."""
@@ -23,16 +33,6 @@ class Asked:
     seed: int
     rank: int
     world_size: int
-
-    def check(self) -> None:
-        """Raise `InvalidRequest` for what can't be."""
-        for name, least in (("batch_size", 1), ("world_size", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise InvalidRequest(f"{name}={getattr(self, name)}: wanted at least {least}.")
-        if not 0 <= self.rank < self.world_size:
-            raise InvalidRequest(
-                f"rank={self.rank}: wanted 0 to {self.world_size - 1}, as world_size={self.world_size}."
-            )
 
     def batches(self, total: int) -> int:
         """How many this rank gives in an epoch, of so many rows of all ranks."""
