@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -197,3 +198,14 @@ def test_a_loader_of_this_process_can_be_resumed(place):
     again = adp.batches("testing/tables", **asked)
     again.load_state_dict(state)
     assert [one["x"].tolist() for one in data.DataLoader(again, batch_size=None)] == rest
+
+
+@pytest.mark.parametrize("kind", ["bool", "uint8", "uint32", "float16", "int64"])
+def test_memory_that_begins_anywhere_is_computed_with(kind):
+    pytest.importorskip("tensorflow")
+    from ailab_dataproc.backends.tf import as_tensor
+
+    values = np.arange(300).astype(kind).reshape(100, 3)
+    for first in range(1, 9):
+        found = as_tensor(values[first:])[1:]  # TensorFlow ends the process where it counts on alignment in vain
+        assert found.numpy().tolist() == values[first + 1 :].tolist()

@@ -18,6 +18,7 @@ from ailab_dataproc.dataset import shape
 from ailab_dataproc.sizing import Machine, Need
 
 _LIBRARY = "TensorFlow"
+_ALIGNED = 64  # bytes: where Arrow's memory begins, and TensorFlow's must
 
 
 class Tf:
@@ -82,7 +83,12 @@ def as_tensor(values: np.ndarray) -> Any:
     """An array as a tensor, of the same memory where it may be written to and lies as TensorFlow wants it."""
     import tensorflow as tf
 
-    own = values if values.flags.writeable and values.flags.c_contiguous else values.copy()
+    if not values.size:
+        return tf.constant(values)
+    own = values if values.flags.writeable and values.flags.c_contiguous else None
+    if own is None or own.ctypes.data % _ALIGNED:  # TensorFlow ends the process on memory that begins elsewhere
+        own = np.frombuffer(pa.allocate_buffer(values.nbytes), values.dtype).reshape(values.shape)
+        own[...] = values
     return tf.experimental.dlpack.from_dlpack(own.__dlpack__())
 
 
