@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -145,7 +146,7 @@ def column(
     nullable: bool = False,
     unit: str = "",
     pii: bool = False,
-    shape: Sequence[int] | None = None,
+    shape: Sequence[int | None] | None = None,
 ) -> pa.Field:
     """Declare one column.
 
@@ -156,7 +157,8 @@ def column(
         nullable: whether a row may have no value. A null in a column that isn't nullable stops the preparation.
         unit: of the values, such as ``"JPY"`` or ``"s"``.
         pii: whether it holds personal data; such a column is loaded only with ``allow_pii=True``.
-        shape: for a fixed-size list, the shape of the array that a row holds, such as ``(28, 28)``.
+        shape: for a fixed-size list, the shape of the array that a row holds, such as ``(28, 28)``; for bytes that are
+            encoded images, that of the pixels: ``(28, 28, 1)``, or ``(None, None, 3)`` where sizes differ.
 
     Returns:
         A ``pa.field`` whose metadata carry the meaning.
@@ -165,15 +167,7 @@ def column(
         raise InvalidDefinition(f"column {name!r}: its type is {type!r}, wanted an Arrow type such as pa.int64().")
     metadata = {"description": meaning, "unit": unit, "pii": "true" if pii else ""}
     if shape is not None:
-        size = 1
-        for part in shape:
-            size *= part
-        if not pa.types.is_fixed_size_list(type) or type.list_size != size:
-            raise InvalidDefinition(
-                f"column {name!r}: shape {tuple(shape)} holds {size} values, its type is {type}. "
-                f"Declare pa.list_(value_type, {size})."
-            )
-        metadata["shape"] = ",".join(str(part) for part in shape)
+        metadata["shape"] = ",".join("?" if part is None else str(part) for part in _checked(shape, name, type))
     return pa.field(name, type, nullable=nullable, metadata={k: v for k, v in metadata.items() if v})
 
 
@@ -192,11 +186,11 @@ def is_pii(field_: pa.Field) -> bool:
     return _meta(field_, "pii") == "true"
 
 
-def shape(field_: pa.Field) -> tuple[int, ...] | None:
-    """The shape of the array in each row of a fixed-size list column; None for other columns."""
+def shape(field_: pa.Field) -> tuple[int | None, ...] | None:
+    """The shape of the array in each row of a column of fixed-size lists or images; None for other columns."""
     text = _meta(field_, "shape")
     if text:
-        return tuple(int(part) for part in text.split(","))
+        return tuple(None if part == "?" else int(part) for part in text.split(","))
     return (field_.type.list_size,) if pa.types.is_fixed_size_list(field_.type) else None
 
 
@@ -214,6 +208,21 @@ def describe_columns(schema: pa.Schema) -> list[dict[str, Any]]:
         }
         for one in schema
     ]
+
+
+def _checked(shape: Sequence[int | None], name: str, type: pa.DataType) -> Sequence[int | None]:
+    if pa.types.is_binary(type) or pa.types.is_large_binary(type):
+        if len(shape) != 3 or shape[2] not in (1, 3, 4):
+            raise InvalidDefinition(
+                f"column {name!r}: {tuple(shape)} can't be the shape of an image, wanted height, width and 1, 3 or 4 "
+                "channels. Write (28, 28, 1), or (None, None, 3) where sizes differ."
+            )
+    elif not pa.types.is_fixed_size_list(type) or None in shape or type.list_size != math.prod(shape):  # type: ignore[arg-type]
+        raise InvalidDefinition(
+            f"column {name!r}: shape {tuple(shape)} doesn't fit its type, {type}. "
+            "Declare pa.list_(value_type, size) with the shape's number of values, or pa.binary() for encoded images."
+        )
+    return shape
 
 
 def check_name(name: str) -> None:

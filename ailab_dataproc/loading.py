@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from ailab_dataproc import catalog, splits, storage
 from ailab_dataproc.backends import BACKENDS, backend, memory
-from ailab_dataproc.batching import WINDOW, cut, in_order, shuffled
+from ailab_dataproc.backends.shards import threads
+from ailab_dataproc.batching import FORMATS, Asked, Batches, at_a_time, check_numbers, make_batches
 from ailab_dataproc.calibration import Calibration, load_calibration
 from ailab_dataproc.choosing import check_ladder, choose
 from ailab_dataproc.errors import InvalidRequest, NotPrepared, unknown
@@ -88,6 +89,8 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
         data_dir: where to look; by default as the settings say.
     """
     settings, prepared = _open(reference, version, data_dir)
+    names = list(BACKENDS) if backend == "auto" else [backend]
+    considered = {name: _backend(name) for name in names}
     request = Request(
         split=split,
         columns=columns,
@@ -100,13 +103,11 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
         allow_pii=allow_pii,
     )
     selected = select(prepared, request)
-    names = list(BACKENDS) if backend == "auto" else [backend]
-    considered = {name: _backend(name) for name in names}
     ladder = check_ladder(settings.auto, family, considered) if backend == "auto" else ()
     machine = Machine.here()
     if any(one.family == "lazy" for one in considered.values()):
         machine = machine.with_cluster()
-    selected = replace(selected, need=_known(selected.need, prepared, machine, {backend, *ladder}))
+    selected = replace(selected, need=_known(selected, prepared, {backend, *ladder}))
     calibration = load_calibration(settings.calibration, machine) if ladder else Calibration()
     choice = choose(selected.need, machine, considered, asked=backend, ladder=ladder, calibration=calibration)
     return Plan(
@@ -125,37 +126,68 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
     )
 
 
-def batches(
+def batches(  # noqa: PLR0913 - the one place where all choices of an iteration stand
     reference: str,
     *,
     batch_size: int,
     format: str = "numpy",
     shuffle: bool = False,
     seed: int = 0,
-    drop_last: bool = False,
+    epoch: int = 0,
+    drop_remainder: bool = False,
+    rank: int = 0,
+    world_size: int = 1,
+    decode: bool = True,
     **selecting: Any,
-) -> Iterator[Any]:
+) -> Batches:
     """Iterate over rows in batches, with the memory of a few shards whatever the size of the dataset.
 
     Args:
         reference: ``name``, or ``name:1.2.0``.
         batch_size: rows of each batch; the last one may be shorter.
-        format: ``"numpy"`` for dicts of arrays, ``"arrow"`` for ``pyarrow.Table``.
-        shuffle: whether to visit shards in a random order and permute rows within windows of four shards.
-        seed: of the shuffle; the same seed gives the same order on every machine.
-        drop_last: whether to leave out a last batch that is shorter.
-        **selecting: what `plan` takes: split, columns, filters, version, nulls, allow_pii, data_dir.
+        format: ``"numpy"``, ``"torch"`` or ``"tf"`` for dicts of arrays or tensors, ``"arrow"`` for ``pyarrow.Table``,
+            ``"pandas"``. With ``"torch"`` it is an ``IterableDataset`` for ``DataLoader(…, batch_size=None)``.
+        shuffle: whether to visit shards in a random order and permute rows within windows of four; another order each
+            epoch.
+        seed: of the shuffle, and of a sample; the same seed and epoch give the same order on every machine.
+        epoch: of the first iteration; each further one is the next epoch.
+        drop_remainder: whether to leave out a last batch that is shorter; then all ranks give the same number of
+            batches, but with filters.
+        rank: which share of the rows to give, from 0.
+        world_size: how many shares: each row is in exactly one, and they differ by one row at most (before filters).
+        decode: whether columns of images become arrays of pixels, but as ``"arrow"`` and ``"pandas"``.
+        **selecting: what `plan` takes: split, columns, filters, limit, sample, version, nulls, allow_pii, data_dir.
+
+    Returns:
+        An object to iterate over, with ``len()`` (but for filters), ``set_epoch``, ``state_dict`` and
+        ``load_state_dict``.
     """
-    if batch_size < 1:
-        raise InvalidRequest(f"batch_size={batch_size}: wanted at least 1.")
-    if format not in ("numpy", "arrow"):
-        raise unknown("format", format, ("numpy", "arrow"))
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS)
+    if "drop_last" in selecting:
+        raise InvalidRequest("drop_last is torch's word: pass drop_remainder, as for tf.data and TFDS.")
+    check_numbers(batch_size=batch_size, seed=seed, epoch=epoch, rank=rank, world_size=world_size)
     prepared = _open(reference, selecting.pop("version", None), selecting.pop("data_dir", None))[1]
-    selected = select(prepared, Request(**selecting))
-    choose(_at_a_time(selected), Machine.here(), {format: _backend(format)}, asked=format, ladder=())
-    selection = selected.selection
-    tables = shuffled(selection, seed) if shuffle else in_order(selection.parts, selection.schema)
-    return cut(tables, selection, batch_size, format, drop_last)
+    request = Request(seed=seed, **selecting)
+    selected = select(prepared, request)
+    asked = Asked(
+        dataset=prepared.name,
+        fingerprint=prepared.manifest.fingerprint,
+        split=request.split,
+        columns=tuple(selected.selection.schema.names),
+        filters=str(selected.filters.rows.expression) if selected.filters else "",
+        draw=str(selected.draw or ""),
+        batch_size=batch_size,
+        drop_remainder=drop_remainder,
+        shuffle=shuffle,
+        seed=seed,
+        rank=rank,
+        world_size=world_size,
+    )
+    choose(
+        _part(selected, at_a_time(shuffle=shuffle)), Machine.here(), {format: _backend(format)}, asked=format, ladder=()
+    )
+    return make_batches(asked, selected.selection, format, epoch=epoch, decode=decode)
 
 
 def even_splits(
@@ -209,15 +241,21 @@ def _open(reference: str, version: str | None, data_dir: str | None) -> tuple[Se
     return settings, open_known(reference, settings, version)
 
 
-def _known(need: Need, prepared: Prepared, machine: Machine, names: set[str]) -> Need:
+def _known(selected: Selected, prepared: Prepared, names: set[str]) -> Need:
     """A need with what decides its memory beside the index: threads and, for some backends, how many texts differ."""
+    need, parts = selected.need, selected.selection.parts
     texts = [one.name for one in need.schema if pa.types.is_string(one.type) or pa.types.is_dictionary(one.type)]
     texts = texts if names & memory.BY_DISTINCT else []  # one more file to read
-    return replace(need, threads=machine.threads(need.shards), distinct=distinct_values(prepared, texts))
+    return replace(need, threads=min(threads(parts), max(len(parts), 1)), distinct=distinct_values(prepared, texts))
 
 
-def _at_a_time(selected: Selected) -> Need:
-    """What `batches` has in memory: a window of shards, and the one that is read meanwhile."""
+def _part(selected: Selected, shards: int) -> Need:
+    """What so many shards need, which are all that `batches` has in memory."""
     need = selected.need
-    shards = WINDOW + 1
-    return replace(need, rows=min(need.rows, selected.most_rows * shards), bytes=min(need.bytes, need.largest * shards))
+    most = min(need.bytes, need.largest * shards)
+    return replace(
+        need,
+        rows=min(need.rows, selected.most_rows * shards),
+        bytes=most,
+        columns={name: size * most // max(need.bytes, 1) for name, size in need.columns.items()},
+    )

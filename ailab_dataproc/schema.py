@@ -159,7 +159,7 @@ CONTRACTS: tuple[Contract, ...] = (
         polars="List",
         cudf="ListDtype",
         tf="tf.RaggedTensor",
-        torch="a list of tensors",
+        torch="a list of tensors; not of numbers: a list of lists",
     ),
     Contract(
         arrow="struct",

@@ -21,7 +21,7 @@ LAYERS = (
     ("gpus",),
     ("dataset", "schema", "sizing", "literals"),
     ("manifest", "splits", "sampling", "filters", "guarantees", "pruning", "edge_cases", "calibration"),
-    ("backends", "batching", "report"),
+    ("backends", "batching", "decoding", "report"),
     ("selecting",),
     ("choosing",),
     ("planning",),
@@ -47,6 +47,8 @@ HEAVY = (
     "tensorflow_datasets",
     "cudf",
     "numpy",
+    "torch",
+    "PIL",
 )
 
 

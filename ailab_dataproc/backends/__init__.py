@@ -43,6 +43,8 @@ BACKENDS = {
     "dask": "ailab_dataproc.backends.dask:Dask",
     "cudf": "ailab_dataproc.backends.cudf:CuDF",
     "dask_cudf": "ailab_dataproc.backends.dask_cudf:DaskCuDF",
+    "tf": "ailab_dataproc.backends.tf:Tf",
+    "torch": "ailab_dataproc.backends.torch:Torch",
 }
 
 

@@ -25,9 +25,9 @@ def is_object(type_: pa.DataType) -> bool:
 
 def new(field: pa.Field, rows: int) -> np.ndarray:
     """An array for a column of so many rows, nothing in it yet."""
-    type_, inner = field.type, tuple[int, ...]()
+    type_ = field.type
     if t.is_fixed_size_list(type_):
-        inner = shape(field) or ()
+        inner = [one or 0 for one in shape(field) or ()]
         below = new(pa.field(field.name, type_.value_type), 0)
         return np.empty((rows, *inner, *below.shape[1:]), below.dtype)
     return np.empty(rows, object if is_object(type_) else _dtype(type_))

@@ -20,6 +20,7 @@ class CuDF:
 
     returns = "cudf.DataFrame"
     family = "eager"
+    device = "gpu"
 
     def peak(self, need: Need) -> int:
         """Memory of the GPU: the frame, and what is decoded meanwhile."""

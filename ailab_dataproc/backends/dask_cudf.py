@@ -40,6 +40,7 @@ class DaskCuDF:
 
     returns = "dask_cudf.DataFrame"
     family = "lazy"
+    device = "gpu"
 
     def peak(self, need: Need) -> int:
         """Memory of a GPU: the largest shard, and what is decoded meanwhile."""
@@ -48,10 +49,10 @@ class DaskCuDF:
     def refuse(self, need: Need, machine: Machine) -> str | None:
         """Refuses without a GPU or its libraries, types that cuDF lacks, and a shard that fits into no GPU.
 
-        This process needs a GPU too, also where a cluster computes: for the dtypes of an empty frame.
+        The machine is the connected cluster where there is one. This process needs a GPU too, also where a cluster computes: for the dtypes of an empty frame.
         """
-        refusal = device.refusal(need, machine, _LIBRARIES, "dask") or (machine.cluster and lacking(machine.cluster))
-        return refusal or shard_too_large(self.peak(need), machine)
+        without = lacking(machine) if machine.address else None
+        return without or device.refusal(need, machine, _LIBRARIES, "dask") or shard_too_large(self.peak(need), machine)
 
     def read(self, selection: Selection) -> Any:
         """A lazy frame, a partition a group of shards.
@@ -98,7 +99,7 @@ def lacking(cluster: Machine) -> str | None:
 
 def shard_too_large(peak: int, machine: Machine) -> str | None:
     """Why the largest shard doesn't fit into each GPU that will compute, or None."""
-    smallest = _smallest(machine.cluster) if machine.cluster else min(machine.gpus)
+    smallest = _smallest(machine) if machine.address else min(machine.gpus)
     if peak <= smallest:
         return None
     return f"its largest shard needs {count_bytes(peak)}, the smallest GPU has {count_bytes(smallest)}"
@@ -113,7 +114,7 @@ def _devices(total: int) -> Devices:
     """The GPUs of the connected cluster, of one that is started here, or the one of this process."""
     machine = Machine.here().with_cluster()
     if not machine.gpus:
-        raise BackendRefused(f"backend 'dask_cudf': no GPU visible any more ({machine.no_gpu}).")
+        raise BackendRefused(f"backend 'dask_cudf': no GPU visible in this process ({machine.no_gpu}).")
     if machine.cluster is None and needs_cluster(machine.gpus, total):
         _start(machine)
         machine = Machine.here().with_cluster()

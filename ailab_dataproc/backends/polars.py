@@ -71,10 +71,6 @@ def _texts(column: pa.ChunkedArray) -> pl.Series:
     return pl.concat(chunks, rechunk=False) if chunks else pl.Series(pa.array([], column.type.value_type))
 
 
-def _is_text(type_: pa.DataType) -> bool:
-    return bool(t.is_string(type_) or t.is_large_string(type_) or t.is_binary(type_) or t.is_large_binary(type_))
-
-
 def _back(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:
     if t.is_dictionary(type_) and not t.is_dictionary(column.type):
         return column.cast(type_.value_type).dictionary_encode().cast(type_)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as t
@@ -17,6 +18,7 @@ from ailab_dataproc.backends import dictionaries
 from ailab_dataproc.backends.parquet import Located, Rows, Wanted, stored_ranges, touched
 from ailab_dataproc.errors import AilabError, DamagedData
 from ailab_dataproc.filters import RowFilter
+from ailab_dataproc.machine import processors
 from ailab_dataproc.storage import Folder
 
 _MADE = 1024  # parts that are made at a time
@@ -76,6 +78,10 @@ class Parts(Sequence[Part]):
         row = self._files.slice(range(len(self))[at], 1).to_pylist()[0]
         return Part(folder=self._folder, filter=self._filter, seed=self._seed, **row)
 
+    def rows(self) -> np.ndarray:
+        """The rows of each part: what a limit or a sample picks of it, else those before the filter."""
+        return self._files["pick" if "pick" in self._files.schema.names else "take"].to_numpy()
+
     def __iter__(self) -> Iterator[Part]:
         for batch in self._files.to_batches(max_chunksize=_MADE):
             for row in batch.to_pylist():
@@ -101,14 +107,14 @@ def read_table(selection: Selection) -> pa.Table:
 
 def map_parts(function: Callable[[_Of], _Made], parts: Sequence[_Of], at_a_time: int | None = None) -> list[_Made]:
     """Call a function for each part (or number, or table) in a pool of threads, one a core; results in order."""
-    most = at_a_time or len(os.sched_getaffinity(0))
+    most = at_a_time or processors()
     with ThreadPoolExecutor(max_workers=min(most, len(parts)) or 1) as pool:
         return list(pool.map(function, parts))
 
 
 def threads(parts: Sequence[Part]) -> int:
     """How many parts are read at a time: one a core, or more from a bucket."""
-    cores = len(os.sched_getaffinity(0))
+    cores = processors()
     return cores if not parts or parts[0].folder.is_local else max(cores, _BUCKET_THREADS)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from ailab_dataproc import configuration
 from ailab_dataproc.errors import InvalidRequest, unknown
+from ailab_dataproc.machine import processors
 from ailab_dataproc.preparation.engines.beam import BeamEngine
 from ailab_dataproc.preparation.engines.dask import DaskEngine
 from ailab_dataproc.preparation.engines.local import MODES, LocalEngine
@@ -59,5 +59,5 @@ def choose(options: Options, data_dir: Folder) -> Engine:
         raise InvalidRequest(f"beam_options are of Beam's other runners, such as 'flink', but runner={runner!r}.")
     if runner == "inline" and workers not in (None, 1):
         raise InvalidRequest(f"runner='inline' works in one thread, but workers={workers}. Use runner='threads'.")
-    count = 1 if runner == "inline" else workers or len(os.sched_getaffinity(0))
+    count = 1 if runner == "inline" else workers or processors()
     return ProcessEngine(count) if runner == "processes" else LocalEngine(runner, count)
