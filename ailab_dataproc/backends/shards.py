@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as t
 
 from ailab_dataproc import cache
+from ailab_dataproc.backends import dictionaries
 from ailab_dataproc.errors import AilabError, DamagedData
 from ailab_dataproc.filters import RowFilter
 from ailab_dataproc.schema import in_parquet
@@ -110,22 +111,23 @@ def read_part(part: Part, schema: pa.Schema) -> pa.Table:
 
 
 def _read(part: Part, schema: pa.Schema) -> pa.Table:
-    dictionaries = [one.name for one in schema if t.is_dictionary(one.type) and _text(one.type.value_type)]
-    opened = _opened(part)
-    local = isinstance(opened, pa.MemoryMappedFile)
-    with (
-        opened,
-        pq.ParquetFile(
-            opened, pre_buffer=not local, read_dictionary=dictionaries, page_checksum_verification=True
-        ) as file,
-    ):
-        if file.metadata.num_rows != part.rows:
+    declared = [one.name for one in schema if t.is_dictionary(one.type) and _text(one.type.value_type)]
+    with _opened(part) as opened:
+        metadata = pq.read_metadata(opened)
+        if metadata.num_rows != part.rows:
             raise DamagedData(
-                f"{part.folder.path(part.path)}: the shard has {file.metadata.num_rows:,} rows, "
+                f"{part.folder.path(part.path)}: the shard has {metadata.num_rows:,} rows, "
                 f"the index says {part.rows:,}. Run verify."
             )
-        groups, skip = _touched(file.metadata, part)
-        table = file.read_row_groups(groups, columns=schema.names, use_threads=False)
+        groups, skip = _touched(metadata, part)
+        with pq.ParquetFile(
+            opened,
+            metadata=metadata,
+            pre_buffer=not isinstance(opened, pa.MemoryMappedFile),
+            read_dictionary=[*declared, *dictionaries.small(metadata, schema, groups)],
+            page_checksum_verification=True,
+        ) as file:
+            table = file.read_row_groups(groups, columns=schema.names)
     return table.slice(skip, part.take)
 
 
@@ -165,6 +167,8 @@ def _declared(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
         if found.type != field.type:
             if t.is_dictionary(field.type):
                 column = found if t.is_dictionary(found.type) else found.dictionary_encode()
+            elif t.is_dictionary(found.type):
+                column = dictionaries.decoded(found)
             elif found.type != in_parquet(field.type, nullable=field.nullable):
                 raise DamagedData(f"{where}: column {field.name!r} is {column.type}, the manifest says {field.type}.")
             column = column.cast(field.type)
