@@ -10,6 +10,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+_PACKAGES = ("ailab_dataproc", "pyarrow", "numpy", "pandas", "dask", "polars", "duckdb", "datasets")
+_PACKAGES += ("apache-beam", "tensorflow-datasets")
+
 
 def stamp() -> dict[str, object]:
     """What every line of a result file carries."""
@@ -33,27 +36,11 @@ def machine() -> dict[str, object]:
         platform.processor(),
     )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    packages = (
-        "ailab_dataproc",
-        "pyarrow",
-        "numpy",
-        "pandas",
-        "dask",
-        "apache-beam",
-        "tensorflow-datasets",
-        "cudf-cu13",
-    )
+    found = {one.name.lower(): one.version for one in metadata.distributions()}
     return {
         "cpu": cpu,
         "cores": len(os.sched_getaffinity(0)),
         "memory_gb": round(memory / 1e9, 1),
         "python": platform.python_version(),
-        "versions": {name: version for name in packages if (version := _version(name))},
+        "versions": {name: found[name] for name in _PACKAGES if name in found},
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:  # a GPU node has no Beam, other machines have no cuDF
-        return None

@@ -49,7 +49,8 @@ class DaskCuDF:
     def refuse(self, need: Need, machine: Machine) -> str | None:
         """Refuses without a GPU or its libraries, types that cuDF lacks, and a shard that fits into no GPU.
 
-        The machine is the connected cluster where there is one. This process needs a GPU too, also where a cluster computes: for the dtypes of an empty frame.
+        The machine is the connected cluster where there is one. This process needs a GPU too: for the dtypes of an
+        empty frame.
         """
         without = lacking(machine) if machine.address else None
         return without or device.refusal(need, machine, _LIBRARIES, "dask") or shard_too_large(self.peak(need), machine)

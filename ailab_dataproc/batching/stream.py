@@ -83,12 +83,8 @@ class Epoch:
         """Number, rows and how to cut them, of each window."""
         size, asked = self._window, self.asked
         numbers = range(stretch.first.window * size, min(stretch.windows * size, len(blocks.part)))
-        read = ahead(
-            lambda number: self._read(blocks, number),
-            numbers,
-            limit=AHEAD,
-            threads=max(2, threads(self.selection.parts)),
-        )
+        side_by_side = max(2, threads(self.selection.parts))
+        read = ahead(lambda number: self._read(blocks, number), numbers, limit=AHEAD, threads=side_by_side)
         for window in range(stretch.first.window, stretch.windows):
             rows = join(list(islice(read, size)), whole=asked.shuffle)
             yield window, rows.count, self._shuffled(rows, window) if asked.shuffle else rows.slice
