@@ -1,0 +1,401 @@
+"""transform: what tf.Transform makes of a prepared version, by value; lineage, order, restart, serving, wrong input."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import ailab_dataproc as adp
+from ailab_dataproc import storage
+from ailab_dataproc.dataset import column
+from ailab_dataproc.describing import describe
+from ailab_dataproc.errors import InvalidRequest, SourceFailed, UnknownName, VersionConflict
+from ailab_dataproc.manifest import open_prepared, read_manifest
+from ailab_dataproc.preparation import pipeline
+from ailab_dataproc.preparation.options import Options
+from ailab_dataproc.preparation.tasks import Layout
+from ailab_dataproc.settings import Settings
+from ailab_dataproc.verify import verify_version
+
+tft = pytest.importorskip("tensorflow_transform")
+import tensorflow as tf  # noqa: E402 - after the skip
+
+ADS = pa.schema(
+    [
+        column("price", pa.float64(), "winning bid", unit="JPY"),
+        column("device", pa.dictionary(pa.int8(), pa.string()), "what it was shown on"),
+        column("word", pa.string(), "searched for", nullable=True),
+        column("tags", pa.list_(pa.int32()), "of the page"),
+        column("vector", pa.list_(pa.float32(), 4), "of the page", shape=(2, 2)),
+        column("seen", pa.timestamp("us", "UTC"), "when"),
+        column("clicked", pa.bool_(), "whether"),
+        column("user", pa.string(), "who", pii=True),
+        column("paid", pa.decimal128(9, 2), "in the end"),
+    ]
+)
+ROWS = {"train": 90, "test": 30}
+DEVICES = ("phone", "tablet", "desktop")
+
+
+def ads(rows: int, seed: int, scale: float) -> pa.Table:
+    """Rows with every kind of column; the scale of the price differs by split."""
+    draw = np.random.default_rng(seed)
+    start = datetime.datetime(2021, 1, 1, tzinfo=datetime.UTC)
+    return pa.table(
+        {
+            "price": draw.random(rows) * scale,
+            "device": [DEVICES[i] for i in draw.choice(3, rows, p=(0.6, 0.3, 0.1))],
+            "word": [None if i % 4 == 1 else f"wörd {i % 7}" for i in range(rows)],
+            "tags": [list(range(i % 3)) for i in range(rows)],
+            "vector": draw.random((rows, 4), dtype=np.float32).tolist(),
+            "seen": [start + datetime.timedelta(seconds=i) for i in range(rows)],
+            "clicked": [i % 5 == 0 for i in range(rows)],
+            "user": [f"user {i}" for i in range(rows)],
+            "paid": [Decimal(i) for i in range(rows)],
+        },
+        schema=ADS,
+    )
+
+
+def preprocessing_fn(inputs):
+    """One of each kind of analyzer and of column."""
+    crossed = tf.strings.join([inputs["device"], tf.strings.as_string(inputs["clicked"])], "x")
+    return {
+        "price_z": tft.scale_to_z_score(inputs["price"]),
+        "price_bucket": tft.bucketize(inputs["price"], 4),
+        "device_id": tft.compute_and_apply_vocabulary(inputs["device"], vocab_filename="device"),
+        "word_id": tft.compute_and_apply_vocabulary(inputs["word"]),
+        "tags": inputs["tags"],
+        "vector": tft.scale_to_0_1(inputs["vector"]),
+        "hour": inputs["seen"] // 3_600_000_000,
+        "cross": tft.hash_strings(crossed, 10),
+        "device": inputs["device"],
+    }
+
+
+def scaled(inputs):
+    """The smallest one."""
+    return {"price_z": tft.scale_to_z_score(inputs["price"])}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A data directory with a prepared dataset: two files of train, one of test, a shard each."""
+    place = tmp_path_factory.mktemp("transform")
+    for split, seed, scale, files in (("train", 0, 100, 2), ("test", 1, 1000, 1)):
+        table, rows = ads(ROWS[split], seed, scale), ROWS[split] // files
+        for i in range(files):
+            folder = place / split / str(i)
+            folder.mkdir(parents=True)
+            pq.write_table(table.slice(i * rows, rows), folder / "a.parquet")
+    splits = {split: str(place / split / "*" / "a.parquet") for split in ROWS}
+    dataset = adp.Dataset(name="test/ads", version="1.2.0", schema=ADS, splits=splits, owner="ads team")
+    layout = Layout(shard_bytes=16)  # so that neighbours are no group
+    options = Options(runner="inline", formats=("parquet",), layout=layout)
+    pipeline.prepare_dataset(dataset, storage.folder(str(place / "data")), options)
+    return str(place / "data")
+
+
+@pytest.fixture(scope="module")
+def made(source):
+    """The features of all kinds, of both splits."""
+    adp.transform("test/ads", preprocessing_fn, name="test/features", version="1.0.0", data_dir=source)
+    return source
+
+
+@pytest.fixture
+def again(source, tmp_path):
+    """Make `scaled` features, of other rows or otherwise, under a name of their own."""
+
+    def make(function=scaled, **given):
+        options = {"name": f"test/{tmp_path.name.lower()}", "version": "1.0.0", "runner": "inline"}
+        return adp.transform("test/ads", function, data_dir=source, **{"formats": ("parquet",)} | options | given)
+
+    return make
+
+
+def raw(split="train", rows=None):
+    return ads(ROWS[split], {"train": 0, "test": 1}[split], {"train": 100, "test": 1000}[split])
+
+
+def price(split):
+    return raw(split)["price"].to_numpy().astype(np.float32)
+
+
+def loaded(data_dir, split, name="test/features", **given):
+    return adp.load(name, split=split, backend="arrow", data_dir=data_dir, **given)
+
+
+def bytes_of(report):
+    place = Path(report.location)
+    return {one.name: one.read_bytes() for one in sorted((place / "parquet").iterdir())}
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_z_score_is_that_of_the_train_split_on_every_split(made, split):
+    mean, deviation = price("train").mean(), price("train").std()
+    found = loaded(made, split)["price_z"].to_numpy()
+    np.testing.assert_allclose(found, (price(split) - mean) / deviation, rtol=1e-4, atol=1e-5)
+
+
+def test_the_buckets_are_quarters_of_the_train_split(made):
+    buckets = loaded(made, "train")["price_bucket"].to_numpy()
+    assert set(buckets) == {0, 1, 2, 3}
+    assert np.abs(np.bincount(buckets) - ROWS["train"] / 4).max() <= 2
+    order = np.argsort(price("train"))
+    assert (np.diff(buckets[order]) >= 0).all()
+    assert set(loaded(made, "test")["price_bucket"].to_numpy()[price("test") > 100]) == {3}
+
+
+def test_a_vocabulary_numbers_values_by_how_often_they_are(made):
+    ids = dict(zip(raw()["device"].to_pylist(), loaded(made, "train")["device_id"].to_pylist(), strict=True))
+    counts = raw()["device"].to_pandas().value_counts()
+    assert ids == {device: number for number, device in enumerate(counts.index)}
+
+
+def test_a_nullable_column_becomes_lists_of_none_or_one(made):
+    words, ids = raw()["word"].to_pylist(), loaded(made, "train")["word_id"].to_pylist()
+    assert [len(one) for one in ids] == [0 if word is None else 1 for word in words]
+    pairs = {(word, one[0]) for word, one in zip(words, ids, strict=True) if word}
+    assert len(pairs) == 7
+
+
+def test_lists_text_times_and_shapes_come_through(made):
+    found = loaded(made, "train")
+    assert found["tags"].to_pylist() == raw()["tags"].to_pylist()
+    assert found["device"].to_pylist() == raw()["device"].to_pylist()
+    assert found.schema.field("device").type == pa.string()
+    assert found["hour"].to_pylist() == [int(t.timestamp()) // 3600 for t in raw()["seen"].to_pylist()]
+    assert found.schema.field("vector").type == pa.list_(pa.float32(), 4)
+    vectors = np.array(raw()["vector"].to_pylist(), np.float32)
+    expected = (vectors - vectors.min()) / (vectors.max() - vectors.min())
+    np.testing.assert_allclose(np.array(found["vector"].to_pylist()), expected, rtol=1e-4, atol=1e-6)
+    assert adp.load("test/features", split="train", columns=["vector"], backend="numpy", data_dir=made)[
+        "vector"
+    ].shape == (90, 2, 2)
+
+
+def test_a_shard_stays_a_shard_and_rows_stay_in_order(made):
+    place = storage.folder(made)
+    manifests = [open_prepared(place, name).manifest for name in ("test/ads", "test/features")]
+    assert manifests[0].splits == manifests[1].splits == {"train": [45, 45], "test": [30]}
+    order = np.argsort(np.argsort(price("train")))
+    assert (np.argsort(np.argsort(loaded(made, "train")["price_z"].to_numpy())) == order).all()
+
+
+def test_pandas_and_plain_tfds_read_the_result(made):
+    import tensorflow_datasets as tfds
+
+    frame = adp.load("test/features", split="test", backend="pandas", data_dir=made)
+    assert frame.shape == (30, 9)
+    rows = list(tfds.as_numpy(tfds.load("features:1.*.*", data_dir=f"{made}/test", split="test")))
+    np.testing.assert_array_equal([row["price_z"] for row in rows], frame["price_z"].to_numpy(np.float32))
+    assert rows[0]["vector"].shape == (2, 2)
+
+
+def test_the_graph_serves_what_was_prepared(made):
+    layer = adp.transform_graph("test/features", data_dir=made).transform_features_layer()
+    inputs = {
+        "price": tf.constant(price("test")),
+        "device": tf.constant(raw("test")["device"].to_pylist()),
+        "clicked": tf.constant(raw("test")["clicked"].to_numpy().astype(np.int64)),
+    }
+    found = layer(inputs)
+    np.testing.assert_array_equal(found["price_z"], loaded(made, "test")["price_z"].to_numpy())
+    np.testing.assert_array_equal(found["cross"], loaded(made, "test")["cross"].to_numpy())
+
+
+def test_the_graph_tells_how_requests_are_parsed(made):
+    spec = adp.transform_graph("test/features:1.0.0", data_dir=made).raw_feature_spec()
+    assert spec["price"] == tf.io.FixedLenFeature([], tf.float32)
+    assert "user" not in spec
+
+
+def test_verify_covers_the_graph(made):
+    prepared = open_prepared(storage.folder(made), "test/features")
+    assert "transform_graph/transform_fn/saved_model.pb" in prepared.manifest.files
+    assert not list(verify_version(prepared))
+    vocabulary = Path(prepared.folder.url) / "transform_graph/transform_fn/assets/device"
+    kept = vocabulary.read_bytes()
+    vocabulary.write_bytes(kept + b"x")
+    faults = [fault.path for fault in verify_version(prepared)]
+    vocabulary.write_bytes(kept)
+    assert faults == ["transform_graph/transform_fn/assets/device"]
+
+
+def test_manifest_and_describe_tell_what_it_was_made_from(made):
+    place = storage.folder(made)
+    origin = open_prepared(place, "test/ads").manifest
+    manifest = open_prepared(place, "test/features").manifest
+    (found,) = manifest.lineage.derived_from
+    assert (found.name, found.version, found.fingerprint) == ("test/ads", "1.2.0", origin.fingerprint)
+    assert manifest.lineage.options == {"analyze": "train", "public": []}
+    told = describe("test/features", Settings(data_dir=made))
+    assert told["made_from"] == "test/ads:1.2.0 by test_transform.preprocessing_fn"
+    assert told["owner"] == "ads team"
+
+
+def test_a_manifest_from_before_lineage_is_read(made):
+    file = Path(made) / "test/ads/1.2.0/manifest.json"
+    kept = file.read_text()
+    file.write_text(json.dumps({key: value for key, value in json.loads(kept).items() if key != "lineage"}))
+    manifest = read_manifest(storage.folder(str(file.parent)))
+    file.write_text(kept)
+    assert manifest.lineage is None
+
+
+def test_a_slice_with_filters_is_transformed_by_its_own_statistics(again, source):
+    report = again(split="train[:60]+test[10:20]", filters=[("price", "<", 50)])
+    assert json.loads((Path(report.location) / "manifest.json").read_text())["lineage"]["options"]["analyze"] == (
+        "train[0:60]"
+    )
+    kept = price("train")[:60]
+    kept = kept[kept < 50]
+    found = loaded(source, "train", name=report.dataset.split(":")[0])["price_z"].to_numpy()
+    np.testing.assert_allclose(found, (kept - kept.mean()) / kept.std(), rtol=1e-4, atol=1e-5)
+
+
+def test_statistics_may_come_from_any_split(again, source):
+    report = again(analyze="test", split="test")
+    found = loaded(source, "test", name=report.dataset.split(":")[0])["price_z"].to_numpy()
+    np.testing.assert_allclose(found.mean(), 0, atol=1e-4)
+
+
+def test_the_shards_are_the_same_bytes_on_any_runner(again, tmp_path):
+    first = again(preprocessing_fn, name="test/bytes_inline", runner="inline")
+    second = again(preprocessing_fn, name="test/bytes_threads", runner="threads", workers=2)
+    assert bytes_of(first) == bytes_of(second)
+
+
+def test_it_runs_on_processes(again):
+    assert bytes_of(again(name="test/on_processes", runner="processes", workers=2)) == bytes_of(again())
+
+
+def test_a_version_that_is_there_is_not_made_again(again):
+    assert not again().reused
+    assert again().reused
+
+
+def test_other_code_or_another_selection_needs_another_version(again):
+    again()
+    with pytest.raises(VersionConflict, match="its code differs"):
+        again(preprocessing_fn)
+    with pytest.raises(VersionConflict, match="its origin differs"):
+        again(split="train[:50%]", analyze="train")
+    with pytest.raises(VersionConflict, match="its options differs"):
+        again(analyze="test")
+
+
+def test_the_arguments_of_a_partial_are_code(again):
+    def bucketed(inputs, count):
+        return {"bucket": tft.bucketize(inputs["price"], count)}
+
+    again(functools.partial(bucketed, count=3))
+    assert again(functools.partial(bucketed, count=3)).reused
+    with pytest.raises(VersionConflict, match="code"):
+        again(functools.partial(bucketed, count=4))
+
+
+def test_a_run_that_was_killed_is_finished_with_its_graph(again, source, monkeypatch):
+    from ailab_dataproc import transforming
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(transforming, "prepare_dataset", killed)
+        with pytest.raises(KeyboardInterrupt):
+            again()
+    name = Path(again.__closure__ and source, "test")
+    (stage,) = [one for one in name.glob("test_a_run*/.incomplete-*")]
+    graph = (stage / "graph/transform_fn/saved_model.pb").read_bytes()
+    report = again()
+    assert (Path(report.location) / "transform_graph/transform_fn/saved_model.pb").read_bytes() == graph
+    assert [one.name for one in Path(report.location).parent.iterdir()] == ["1.0.0"]
+
+
+def test_personal_data_needs_leave_and_its_outputs_are_personal(again, source):
+    def users(inputs):
+        return {"user_id": tft.compute_and_apply_vocabulary(inputs["user"]), "price": inputs["price"]}
+
+    with pytest.raises(InvalidRequest, match="'user' holds personal data"):
+        again(users)
+    report = again(users, allow_pii=True, public=["price"])
+    columns = read_manifest(storage.folder(report.location)).columns
+    assert {one["name"]: one["pii"] for one in columns} == {"user_id": True, "price": False}
+
+
+def test_a_function_that_raises_is_told_in_a_sentence(again):
+    def broken(inputs):
+        return 1 / 0
+
+    with pytest.raises(SourceFailed, match=r"broken: it raised ZeroDivisionError: division by zero. Mend it."):
+        again(broken)
+
+
+def test_an_unknown_column_is_told_with_its_neighbours(again):
+    with pytest.raises(UnknownName, match=r"no column 'prise'. Did you mean 'price'"):
+        again(lambda inputs: {"a": inputs["prise"]})
+    with pytest.raises(UnknownName, match=r"no column 'prise'. Did you mean 'price'"):
+        again(columns=["prise"])
+
+
+def test_a_column_that_tensors_cannot_hold_is_named(again):
+    with pytest.raises(InvalidRequest, match=r"column 'paid' is decimal128\(9, 2\), which tf.Transform can't take"):
+        again(lambda inputs: {"a": inputs["paid"]})
+    with pytest.raises(InvalidRequest, match="column 'paid' is decimal128"):
+        again(columns=["price", "paid"])
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (lambda inputs: [inputs["price"]], "it returned list, wanted a dict of tensors"),
+        (lambda inputs: {}, "it returned an empty dict, wanted a dict of tensors"),
+        (lambda inputs: {"a": 1}, "output 'a' is a int, wanted a tensor"),
+        (lambda inputs: {"a": inputs["price"] > 1}, "output 'a' is bool, wanted int64, float32 or string. Use tf.cast"),
+        (lambda inputs: {"a": tf.constant([1.0])}, "it uses no column of test/ads:1.2.0"),
+        (lambda inputs: {"a": tf.reduce_mean(inputs["price"])}, "output 'a' has no row dimension"),
+        (lambda inputs: {"a": inputs["price"][:1]}, "a preprocessing_fn keeps the number"),
+        (lambda inputs: {"a.b": inputs["price"]}, "'a.b' can't be a column's name"),
+    ],
+)
+def test_what_a_function_may_not_return_is_told(again, function, told):
+    with pytest.raises(ValueError, match=told):
+        again(function)
+
+
+def test_what_is_no_function_is_refused(again):
+    with pytest.raises(InvalidRequest, match="preprocessing_fn=3: wanted a function"):
+        again(3)
+
+
+def test_an_unknown_split_or_output_is_told(again):
+    with pytest.raises(UnknownName, match="no split 'trian'"):
+        again(analyze="trian")
+    with pytest.raises(UnknownName, match="no output 'price'"):
+        again(public=["price"])
+
+
+def test_an_empty_selection_is_refused(again):
+    with pytest.raises(InvalidRequest, match="has no row that is asked for"):
+        again(split="train[:0]")
+
+
+def test_a_failure_leaves_nothing_behind(again, source):
+    with pytest.raises(ValueError, match="keeps the number"):
+        again(lambda inputs: {"a": inputs["price"][:1]}, name="test/left")
+    assert not Path(source, "test/left").exists()
+
+
+def test_a_version_without_a_graph_says_so(source):
+    with pytest.raises(InvalidRequest, match="holds no graph, since it was not made by transform"):
+        adp.transform_graph("test/ads", data_dir=source)
