@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +14,7 @@ from ailab_dataproc import storage
 from ailab_dataproc.dataset import Dataset, check_name, check_version, is_pii
 from ailab_dataproc.errors import InvalidRequest, require, unknown
 from ailab_dataproc.loading import open_known
-from ailab_dataproc.manifest import MANIFEST, read_manifest
+from ailab_dataproc.manifest import MANIFEST, Lineage, read_manifest
 from ailab_dataproc.preparation import runners
 from ailab_dataproc.preparation.engines.beam import BeamEngine
 from ailab_dataproc.preparation.fingerprint import code_hash, layout_part, lineage_parts
@@ -36,6 +36,7 @@ from ailab_dataproc.report import Report, count_bytes
 from ailab_dataproc.selecting import Request, Selected
 from ailab_dataproc.settings import load_settings
 from ailab_dataproc.sizing import Machine
+from ailab_dataproc.storage import Folder
 from ailab_dataproc.storage.lock import locked
 
 # Beam keeps the rows of an analysis of several passes in memory, as pickles and as batches (benchmarks/transform.py).
@@ -73,8 +74,8 @@ def transform(  # noqa: PLR0913 - all but the first two have a name, and most a 
     Args:
         reference: what to read: ``name`` for its newest version, or ``name:1.2.0``.
         preprocessing_fn: from a dict of tensors by column to a dict of tensors by output, as tf.Transform takes it. A
-            scalar column is a tensor (n,), a fixed-size list (n, ...), a nullable scalar a SparseTensor with none or one
-            value a row, a list a RaggedTensor; integers, booleans and times are int64, floats float32.
+            scalar column is a tensor (n,), a fixed-size list (n, ...), a nullable scalar a SparseTensor with none or
+            one value a row, a list a RaggedTensor; integers, booleans and times are int64, floats float32.
         name: of the dataset that is made.
         version: of it, ``major.minor.patch``.
         split: the rows wanted, as for `load`.
@@ -106,48 +107,83 @@ def transform(  # noqa: PLR0913 - all but the first two have a name, and most a 
     check_version(version, where=name)
     given: dict[str, Any] = {"runner": runner, "workers": workers, "cluster": cluster, "beam_options": beam_options}
     given |= {"formats": tuple(formats), "progress": progress, "storage_options": settings.storage_options}
-    options = Options(**given, definition=_file(preprocessing_fn))
     asked = Asked.of(prepared, Request(split=split, columns=columns, filters=filters, allow_pii=allow_pii), analyze)
-    lineage = asked.lineage(label, code_hash(preprocessing_fn, label), public)
-    place = storage.folder(settings.data_dir, settings.storage_options)
-    final = place / name / version
-    parts = {**lineage_parts(lineage), "layout": layout_part(options.layout, options.formats)}
-    if final.exists(MANIFEST):
+    making = _Making(
+        place=storage.folder(settings.data_dir, settings.storage_options),
+        name=name,
+        version=version,
+        asked=asked,
+        lineage=asked.lineage(label, code_hash(preprocessing_fn, label), public),
+        words={"description": description, "owner": owner or prepared.manifest.owner},
+        options=Options(**given, definition=_file(preprocessing_fn)),
+    )
+    return making.there() or making.make(preprocessing_fn)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Making:
+    """A version that is to be made of another one."""
+
+    place: Folder  # the data directory
+    name: str
+    version: str
+    asked: Asked
+    lineage: Lineage
+    words: Mapping[str, str]  # for people
+    options: Options
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """Of the fingerprint, what is known before a row is read."""
+        return {**lineage_parts(self.lineage), "layout": layout_part(self.options.layout, self.options.formats)}
+
+    def there(self) -> Report | None:
+        """The report of the version where it is there already."""
+        final = self.place / self.name / self.version
+        if not final.exists(MANIFEST):
+            return None
         manifest = read_manifest(final)
-        return replace(reused(final, manifest, {**manifest.parts, **parts}), step="transform")
-    require("tensorflow_transform", "transform")
-    engine = runners.choose(options, place)
-    graph = asked.graph(preprocessing_fn, label)
-    selected, analysis = asked.select(graph.schema.names)
-    if not isinstance(engine, BeamEngine):
-        _check_room(analysis, asked.analyze)
-    stage = stage_folder(place / name, version, parts)
-    with cleared(stage):
-        with locked(place / name, version, f"{name}:{version}"):
-            step, key = analyzed(stage, graph, analysis.selection.parts, engine)
-        outputs = _outputs(feature_spec(graph_of(stage)), graph, public)
-        made = Transformed(
-            fingerprint=prepared.manifest.fingerprint,
-            parts={one: found.selection.parts for one, found in selected.items()},
-            inputs=graph.schema,
-            outputs=outputs,
-            graph=graph_of(stage),
-        )
-        derived = Derived(lineage=lineage, files={GRAPH: graph_of(stage)}, key=key, done=(step,))
-        dataset = Dataset(
-            name=name,
-            version=version,
+        return replace(reused(final, manifest, {**manifest.parts, **self.parts}), step="transform")
+
+    def make(self, function: Preprocessing) -> Report:
+        """Analyze, then transform, unless a twin that this one waited for has done it."""
+        require("tensorflow_transform", "transform")
+        engine = runners.choose(self.options, self.place)
+        graph = self.asked.graph(function, self.lineage.function)
+        selected, analysis = self.asked.select(graph.schema.names)
+        if not isinstance(engine, BeamEngine):
+            _check_room(analysis, self.asked.analyze)
+        folder, told = self.place / self.name, f"{self.name}:{self.version}"
+        stage = stage_folder(folder, self.version, self.parts)
+        with locked(folder, f"{self.version}-transform", told), cleared(stage):
+            found = self.there()
+            if found:
+                return found
+            with locked(folder, self.version, told):  # which keeps `clean` away
+                step, key = analyzed(stage, graph, analysis.selection.parts, engine)
+            derived = Derived(lineage=self.lineage, files={GRAPH: graph_of(stage)}, key=key, done=(step,))
+            dataset = self.dataset(graph, selected, graph_of(stage))
+            report = prepare_dataset(dataset, self.place, replace(self.options, derived=derived))
+        return replace(report, step="transform")
+
+    def dataset(self, graph: Graph, selected: Mapping[str, Selected], files: Folder) -> Dataset:
+        """The result as a definition, whose sources are parts of shards and whose `read` is the graph."""
+        prepared = self.asked.prepared
+        outputs = _outputs(feature_spec(files), graph, self.lineage.options["public"])
+        parts = {split: found.selection.parts for split, found in selected.items()}
+        made = Transformed(prepared.manifest.fingerprint, parts, graph.schema, outputs, files)
+        return Dataset(
+            name=self.name,
+            version=self.version,
             schema=outputs,
-            splits={one: f"prepared://{prepared.name}/{one}" for one in selected},
+            splits={split: f"prepared://{prepared.name}/{split}" for split in selected},
             read=made.read,
             sources=made.sources,
             allow_empty=True,  # filters may leave nothing of a shard
-            description=description or f"Made from {lineage}.",
-            owner=owner or prepared.manifest.owner,
+            description=self.words["description"] or f"Made from {self.lineage}.",
+            owner=self.words["owner"],
             license=prepared.manifest.license,
         )
-        report = prepare_dataset(dataset, place, replace(options, derived=derived))
-    return replace(report, step="transform")
 
 
 def _label(function: Any) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import datetime
 import functools
 import json
+import subprocess
+import sys
+import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,17 +15,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
+from click.testing import CliRunner
 
 import ailab_dataproc as adp
 from ailab_dataproc import storage
+from ailab_dataproc.cli import cli
 from ailab_dataproc.dataset import column
 from ailab_dataproc.describing import describe
-from ailab_dataproc.errors import InvalidRequest, SourceFailed, UnknownName, VersionConflict
+from ailab_dataproc.errors import ClusterFailed, InvalidData, InvalidRequest, SourceFailed, UnknownName, VersionConflict
 from ailab_dataproc.manifest import open_prepared, read_manifest
 from ailab_dataproc.preparation import pipeline
 from ailab_dataproc.preparation.options import Options
 from ailab_dataproc.preparation.tasks import Layout
-from ailab_dataproc.settings import Settings
+from ailab_dataproc.settings import Settings, load_settings
 from ailab_dataproc.verify import verify_version
 
 tft = pytest.importorskip("tensorflow_transform")
@@ -84,6 +90,15 @@ def preprocessing_fn(inputs):
 def scaled(inputs):
     """The smallest one."""
     return {"price_z": tft.scale_to_z_score(inputs["price"])}
+
+
+# `scaled` in a process of its own.
+KILLED = """
+import sys
+import ailab_dataproc as adp
+from test_transform import scaled
+adp.transform("test/ads", scaled, name="test/killed", version="1.0.0", formats=("parquet",), data_dir=sys.argv[1])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -304,22 +319,31 @@ def test_the_arguments_of_a_partial_are_code(again):
         again(functools.partial(bucketed, count=4))
 
 
-def test_a_run_that_was_killed_is_finished_with_its_graph(again, source, monkeypatch):
-    from ailab_dataproc import transforming
-
-    def killed(*_):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(transforming, "prepare_dataset", killed)
-        with pytest.raises(KeyboardInterrupt):
-            again()
-    name = Path(again.__closure__ and source, "test")
-    (stage,) = [one for one in name.glob("test_a_run*/.incomplete-*")]
+def test_a_graph_is_kept_for_the_next_run_where_a_cluster_fails(again, source):
+    name = "test/kept"
+    with pytest.raises(ClusterFailed, match="no Dask scheduler answers"):
+        again(name=name, runner="dask", cluster="tcp://127.0.0.1:9")
+    (stage,) = Path(source, name).glob(".incomplete-1.0.0-*")
     graph = (stage / "graph/transform_fn/saved_model.pb").read_bytes()
-    report = again()
+    report = again(name=name)
     assert (Path(report.location) / "transform_graph/transform_fn/saved_model.pb").read_bytes() == graph
-    assert [one.name for one in Path(report.location).parent.iterdir()] == ["1.0.0"]
+    assert [one.name for one in Path(source, name).iterdir()] == ["1.0.0"]
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_shows_nothing_and_the_next_one_finishes(source, again):
+    """Killed while the graph is written, and again when it is there."""
+    place = Path(source, "test/killed")
+    for sign in ("*/graph", "*/analyzed.json"):
+        run = subprocess.Popen([sys.executable, "-c", KILLED, source], cwd=Path(__file__).parent)
+        while run.poll() is None and not list(place.glob(f".incomplete-{sign}")):
+            time.sleep(0.005)
+        run.kill()
+        run.wait()
+        assert not (place / "1.0.0").exists()
+    report = again(name="test/killed", runner="threads")
+    assert bytes_of(report) == bytes_of(again())
+    assert [one.name for one in place.iterdir()] == ["1.0.0"]
 
 
 def test_personal_data_needs_leave_and_its_outputs_are_personal(again, source):
@@ -399,3 +423,116 @@ def test_a_failure_leaves_nothing_behind(again, source):
 def test_a_version_without_a_graph_says_so(source):
     with pytest.raises(InvalidRequest, match="holds no graph, since it was not made by transform"):
         adp.transform_graph("test/ads", data_dir=source)
+
+
+def test_the_command_line_imports_the_function_from_a_file(source, tmp_path):
+    file = tmp_path / "my_features.py"
+    file.write_text(
+        "import tensorflow_transform as tft\n\n\n"
+        "def preprocessing_fn(inputs):\n    return {'price_z': tft.scale_to_z_score(inputs['price'])}\n"
+    )
+    options = ["--name", "test/by_command", "--version", "1.0.0", "--runner", "inline", "--data-dir", source, "--json"]
+    call = ["transform", "test/ads", f"{file}:preprocessing_fn", *options, "--filter", "price < 50"]
+    done = CliRunner().invoke(cli, call)
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["step"] == "transform"
+    shown = CliRunner().invoke(cli, ["describe", "test/by_command", "--data-dir", source])
+    assert "made from    test/ads:1.2.0 where price < 50" in shown.stdout
+    assert "by my_features.preprocessing_fn" in shown.stdout
+    assert (Path(told["location"]) / "definition.py").read_text() == file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        ("nothing", "'nothing' is no MODULE:FUNCTION"),
+        ("no_such_module:f", "importing 'no_such_module' raised ModuleNotFoundError"),
+        ("test_transform:preprocesing_fn", "no function 'preprocesing_fn'. Did you mean 'preprocessing_fn'"),
+    ],
+)
+def test_the_command_line_tells_which_function_it_cannot_find(source, function, told):
+    options = ["--name", "test/none", "--version", "1.0.0", "--data-dir", source]
+    done = CliRunner().invoke(cli, ["transform", "test/ads", function, *options])
+    assert done.exit_code == 2
+    assert told in done.stderr
+
+
+def test_from_bucket_to_bucket_with_the_graph_in_the_cache(define, bucket, tmp_path):
+    adp.prepare(define(), data_dir=bucket, runner="inline", formats=("parquet",))
+
+    def words(inputs):
+        return {"word_id": tft.compute_and_apply_vocabulary(inputs["word"]), "user": inputs["user"]}
+
+    adp.transform("test/clicks", words, name="test/words", version="1.0.0", formats=("parquet",))
+    assert adp.load("test/words", backend="arrow")["user"].to_pylist() == list(range(20))
+    assert not list(
+        verify_version(open_prepared(storage.folder(bucket, load_settings().storage_options), "test/words"))
+    )
+    for _ in range(2):  # fetched, and found
+        graph = adp.transform_graph("test/words")
+        found = graph.transform_features_layer()(
+            {"user": tf.constant([1], tf.int64), "word": tf.sparse.from_dense([[""]])}
+        )
+        assert found["user"].numpy() == [1]
+    (kept,) = (tmp_path / "cache" / "graphs").iterdir()
+    assert (kept / "transform_fn/saved_model.pb").exists()
+
+
+def test_a_portable_runner_of_beam_analyzes_too(again, source, tmp_path):
+    config = tmp_path / "embedded.yaml"
+    options = {"job_endpoint": "embed", "environment_type": "LOOPBACK"}
+    config.write_text(yaml.safe_dump({"runner": "PortableRunner", "options": options}))
+    report = again(runner=str(config))
+    assert bytes_of(report) == bytes_of(again(name="test/portable"))
+
+
+def table_of(values, kind, data_dir, tmp_path, **given):
+    """Prepare a dataset of one column, and transform it as it is."""
+    written = pa.list_(kind.value_type) if pa.types.is_fixed_size_list(kind) else kind  # a null one can't be read back
+    pq.write_table(pa.table({"x": pa.array(values, written)}), tmp_path / "x.parquet")
+    schema = pa.schema([column("x", kind, "a value", **given)])
+    dataset = adp.Dataset(name="test/x", version="1.0.0", schema=schema, splits={"all_of": str(tmp_path / "x.parquet")})
+    adp.prepare(dataset, data_dir=data_dir, runner="inline", formats=("parquet",))
+
+    def same(inputs):
+        return {"y": inputs["x"]}
+
+    options = {"formats": ("parquet",), "data_dir": data_dir, "runner": "inline"}
+    adp.transform("test/x", same, name="test/y", version="1.0.0", **options)
+    return adp.load("test/y", backend="arrow", data_dir=data_dir)["y"]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "nullable", "expected"),
+    [
+        ([1, 2**63 - 1], pa.uint64(), False, [1, 2**63 - 1]),
+        ([0.1, float("inf")], pa.float64(), False, [np.float32(0.1), float("inf")]),
+        ([True, None], pa.bool_(), True, [[1], []]),
+        ([datetime.date(1970, 1, 3)], pa.date32(), False, [2]),
+        ([datetime.timedelta(milliseconds=5)], pa.duration("ms"), False, [5]),
+        (["日本", ""], pa.large_string(), False, ["日本", ""]),
+        (["a", None, "b"], pa.dictionary(pa.int32(), pa.string()), True, [["a"], [], ["b"]]),
+        ([["a", "b"], []], pa.list_(pa.string()), False, [["a", "b"], []]),
+        ([[1.5], None], pa.large_list(pa.float32()), True, [[1.5], []]),
+        ([[1, 2], None], pa.list_(pa.int16(), 2), True, [[1, 2], []]),
+        ([[1, 2], [3, 4]], pa.list_(pa.int8(), 2), False, [[1, 2], [3, 4]]),
+    ],
+    ids=lambda value: str(value) if isinstance(value, pa.DataType) else "",
+)
+def test_values_of_each_type_come_through(values, kind, nullable, expected, data_dir, tmp_path):
+    assert table_of(values, kind, data_dir, tmp_path, nullable=nullable).to_pylist() == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "told"),
+    [
+        ([2**63], pa.uint64(), r"column 'x' \(uint64\) holds a value that int64 can't"),
+        ([1e300], pa.float64(), r"column 'x' \(double\) holds a value that float can't"),
+        ([[1, None]], pa.list_(pa.int64()), "column 'x' holds a null inside a list"),
+        ([b"\xff"], pa.binary(), "output 'y' doesn't fit string .* tf.io.encode_base64"),
+    ],
+)
+def test_a_value_that_would_be_lost_is_told_with_its_shard(values, kind, told, data_dir, tmp_path):
+    with pytest.raises(InvalidData, match=rf"x/1.0.0/parquet/all_of-.*.parquet: {told}"):
+        table_of(values, kind, data_dir, tmp_path)

@@ -212,6 +212,10 @@ def _check_output(label: str, name: Any, tensor: Any) -> None:
         raise InvalidRequest(
             f"{label}: output {name!r} is a {type(tensor).__name__}, wanted a tensor, by a name that is text."
         )
+    if tensor.shape.rank == 0:
+        raise InvalidRequest(
+            f"{label}: output {name!r} has no row dimension, wanted a value for each row. Combine it with a column."
+        )
     if tensor.dtype not in (tf.int64, tf.float32, tf.string):
         raise InvalidRequest(
             f"{label}: output {name!r} is {tensor.dtype.name}, wanted int64, float32 or string. Use tf.cast."
