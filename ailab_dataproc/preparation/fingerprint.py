@@ -92,12 +92,12 @@ def code_hash(function: Any, where: str) -> str:
         if isinstance(cell.cell_contents, _PLAIN):
             given.append(cell.cell_contents)
     try:
-        text = _source_of(function)
-    except (OSError, TypeError) as error:
+        text = _stripped(_source_of(function))
+    except (OSError, TypeError, SyntaxError) as error:  # typed into a prompt; a lambda in the midst of a statement
         raise InvalidDefinition(
-            f"{where}: the text of {function!r} can't be found ({error}). Define it in a file or a notebook."
+            f"{where}: the text of {function!r} can't be read ({error}). Write it with def in a file or a notebook."
         ) from error
-    return _hash([_stripped(text), getattr(function, "__qualname__", ""), repr(given)])
+    return _hash([text, getattr(function, "__qualname__", ""), repr(given)])
 
 
 def tasks_part(tasks: Sequence[Task]) -> str:

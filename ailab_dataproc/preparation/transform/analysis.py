@@ -106,9 +106,9 @@ def analyze(graph: Graph, parts: Sequence[Part], engine: Any, target: Folder) ->
         work = _shared(config, target) if config else here
         try:
             with _pipeline(config) as pipeline, tft_beam.Context(temp_dir=f"{work}/temporary"):
-                read = functools.partial(read_batches, schema=graph.schema)
+                read = functools.partial(_read_compact, schema=graph.schema)
                 rows = pipeline | _create(parts, spread=config is not None) | "Read" >> _flat_map(read)
-                made = (rows, _config(graph.schema)) | tft_beam.AnalyzeDataset(graph.call)
+                made = (rows, tensor_config(graph.schema)) | tft_beam.AnalyzeDataset(graph.call)
                 _ = made | tft_beam.WriteTransformFn(f"{work}/graph")
             _write_input_metadata(graph.schema, f"{work}/graph")
         except Exception as error:
@@ -124,6 +124,12 @@ def read_batches(part: Part, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """The rows of a part of a shard as tf.Transform takes them."""
     for batch in read_part(part, schema).combine_chunks().to_batches(ROWS):
         yield tensors.to_lists(batch, schema, part.folder.path(part.path))
+
+
+def _read_compact(part: Part, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The same; a slice keeps the buffers of its whole, and Beam would pickle all of them with each batch."""
+    for batch in read_batches(part, schema):
+        yield pa.ipc.read_record_batch(batch.serialize(), batch.schema)
 
 
 def _create(parts: Sequence[Part], *, spread: bool) -> Any:
@@ -162,7 +168,8 @@ def _shared(config: Config, target: Folder) -> str:
     )
 
 
-def _config(schema: pa.Schema) -> Any:
+def tensor_config(schema: pa.Schema) -> Any:
+    """How tf.Transform turns batches of `tensors.to_lists` into tensors."""
     from tfx_bsl.tfxio.tensor_adapter import TensorAdapterConfig
     from tfx_bsl.tfxio.tensor_representation_util import InferTensorRepresentationsFromMixedSchema
 
@@ -174,7 +181,7 @@ def _config(schema: pa.Schema) -> Any:
 def _adapter(schema: pa.Schema) -> Any:
     from tfx_bsl.tfxio.tensor_adapter import TensorAdapter
 
-    return TensorAdapter(_config(schema))
+    return TensorAdapter(tensor_config(schema))
 
 
 def to_tensors(schema: pa.Schema) -> Callable[[pa.RecordBatch], dict[str, Any]]:
