@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from ailab_dataproc.planning import Plan
     from ailab_dataproc.preparing import prepare
     from ailab_dataproc.report import Report, last_report
+    from ailab_dataproc.serving import transform_graph
     from ailab_dataproc.splitting import by_hash, by_value
+    from ailab_dataproc.transforming import transform
 
 __version__ = "0.1.0"
 
@@ -25,6 +27,8 @@ _PUBLIC = {
     "by_value": "splitting",
     "Download": "download",
     "prepare": "preparing",
+    "transform": "transforming",
+    "transform_graph": "serving",
     "load": "loading",
     "plan": "loading",
     "batches": "loading",
@@ -49,6 +53,8 @@ __all__ = [
     "load",
     "plan",
     "prepare",
+    "transform",
+    "transform_graph",
 ]
 
 

@@ -26,6 +26,7 @@ from ailab_dataproc.commands.options import (
     split_names,
 )
 from ailab_dataproc.commands.stats import stats
+from ailab_dataproc.commands.transform import transform
 from ailab_dataproc.errors import DamagedData
 from ailab_dataproc.program import INTERRUPTED, Program
 
@@ -263,6 +264,7 @@ def completion(shell: str) -> None:
 
 cli.add_command(clean)
 cli.add_command(stats)
+cli.add_command(transform)
 
 
 def main() -> None:

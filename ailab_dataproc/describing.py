@@ -58,6 +58,8 @@ def describe(reference: str, settings: Settings) -> dict[str, Any]:
         "name": name,
         "version": version,
         **_words(shown, defined),
+        "lineage": shown.lineage.model_dump(mode="json") if shown and shown.lineage else None,
+        "made_from": str(shown.lineage) if shown and shown.lineage else "",
         "columns": columns,
         "splits": _splits(shown, defined),
         "release_notes": {**(shown.release_notes if shown else {}), **(defined.release_notes if defined else {})},

@@ -28,6 +28,38 @@ _NAME_PART = re.compile(r"[a-z0-9][a-z0-9_]*")
 _VERSION_FOLDER = re.compile(r"\d+\.\d+\.\d+")
 
 
+class Origin(BaseModel):
+    """A prepared version that another one was made from, and what of it was read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    version: str
+    fingerprint: str  # of the version
+    split: str  # as it was asked for
+    columns: list[str] = Field(default_factory=list)  # as they were asked for; none: all that the code uses
+    filters: str = ""
+
+    def __str__(self) -> str:
+        rows = "" if self.split == "all" else f" {self.split}"
+        return f"{self.name}:{self.version}{rows}" + (f" where {self.filters}" if self.filters else "")
+
+
+class Lineage(BaseModel):
+    """What a version was made from, where that is other prepared versions; part of the fingerprint."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: str  # such as "transform"
+    derived_from: list[Origin]
+    function: str  # module and name
+    code: str  # a hash of the function's code and arguments
+    options: dict[str, Any] = Field(default_factory=dict)  # of the step, as far as they change a byte
+
+    def __str__(self) -> str:
+        return f"{' and '.join(map(str, self.derived_from))} by {self.function}"
+
+
 class Manifest(BaseModel):
     """One prepared version: its schema, sizes and provenance."""
 
@@ -45,6 +77,7 @@ class Manifest(BaseModel):
     bytes: dict[str, int]  # as stored, by format
     index_checksum: str
     files: dict[str, str] = Field(default_factory=dict)  # checksum of each file beside index and shards
+    lineage: Lineage | None = None  # None where it was read from plain sources
     arrangement: str = ""  # how rows are arranged, in words; nothing where they stand as in the sources
     owner: str = ""
     description: str = ""

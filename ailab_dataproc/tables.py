@@ -64,6 +64,8 @@ def dataset(told: dict[str, Any]) -> None:
     if told["problem"]:
         out.print(Text(f"! the definition fails: {told['problem']}", style="red"), soft_wrap=True)
     facts = {key: told[key] for key in ("owner", "license", "homepage", "citation", "arrangement") if told[key]}
+    if told["made_from"]:
+        facts["made from"] = told["made_from"]
     if told["defined"]:
         facts["defined in"] = f"{_home(told['defined']['path'])} (version {told['defined']['version'] or '?'})"
     out.print()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGES = ("ailab_dataproc", "pyarrow", "numpy", "pandas", "dask", "polars", "duckdb", "datasets")
-_PACKAGES += ("apache-beam", "tensorflow-datasets")
+_PACKAGES += ("apache-beam", "tensorflow-datasets", "tensorflow-transform", "torch", "cudf-cu13")
 
 
 def stamp() -> dict[str, object]:

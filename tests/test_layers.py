@@ -27,6 +27,7 @@ LAYERS = (
     ("planning",),
     ("preparation", "catalog"),
     ("testing", "loading", "preparing", "recount", "verify", "leftovers", "describing", "statistics"),
+    ("transforming", "serving"),
     ("jobs",),
     ("experiment",),
     ("site",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import io
 import re
 import shutil
@@ -20,6 +21,7 @@ from ailab_dataproc import errors
 from ailab_dataproc.dataset import Dataset, column
 from ailab_dataproc.loading import batches, load
 from ailab_dataproc.preparing import prepare
+from ailab_dataproc.transforming import transform
 
 GOOD = {"user": 1, "price": 0.5, "word": "x"}
 
@@ -426,3 +428,14 @@ def test_a_flipped_byte_in_a_header_never_gives_other_values(make, data_dir):
         except errors.DamagedData:
             continue
         assert found == values
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorflow_transform") is not None, reason="the transform extra is here")
+def test_transform_without_its_extra_tells_the_pip_line(make, data_dir):
+    make()
+    with pytest.raises(errors.MissingLibrary, match=r"Install it with: pip install 'ailab_dataproc\[transform\]'"):
+        transform("test/clicks", as_it_is, name="test/same", version="1.0.0", data_dir=data_dir)
+
+
+def as_it_is(inputs):
+    return inputs

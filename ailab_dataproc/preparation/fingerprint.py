@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import inspect
 import json
@@ -16,10 +17,12 @@ from typing import Any
 from ailab_dataproc import storage, urls
 from ailab_dataproc.dataset import Dataset, Source, is_pii, shape
 from ailab_dataproc.errors import InvalidDefinition, StorageFailed
+from ailab_dataproc.manifest import Lineage
 from ailab_dataproc.preparation.tasks import Layout, Task
 from ailab_dataproc.splitting import Pooled
 
 _parsing = threading.Lock()  # CPython 3.11 raises SystemError where two threads parse at once (gh-106905)
+_PLAIN = (bool, int, float, str, bytes, tuple, list, dict, frozenset)
 _DOCUMENTATION = frozenset({"owner", "description", "citation", "license", "homepage", "release_notes"})
 
 
@@ -30,7 +33,11 @@ def identify(sources: Mapping[str, Sequence[Source]]) -> dict[str, tuple[Source,
 
 
 def fingerprint_parts(
-    dataset: Dataset, sources: Mapping[str, Sequence[Source]], layout: Layout, formats: Sequence[str]
+    dataset: Dataset,
+    sources: Mapping[str, Sequence[Source]],
+    layout: Layout,
+    formats: Sequence[str],
+    lineage: Lineage | None = None,
 ) -> dict[str, str]:
     """The parts of the fingerprint; each changes only with what it is named after.
 
@@ -39,20 +46,58 @@ def fingerprint_parts(
         sources: with an identity each, from `identify`.
         layout: how rows become shards.
         formats: the formats that are written.
+        lineage: of a derived version; it has the author's code.
     """
     columns = [(one.name, str(one.type), one.nullable, shape(one), is_pii(one)) for one in dataset.schema]
     members = {split: [(source.identity, source.size) for source in found] for split, found in sources.items()}
     parts = {
         "schema": _hash(columns),
-        "code": _hash(_code(dataset)),
+        **(lineage_parts(lineage) if lineage else {"code": _hash(_code(dataset))}),
         "sources": _hash(members),
-        "layout": _hash([asdict(layout), sorted(formats)]),
+        "layout": layout_part(layout, formats),
     }
     rule = dataset.splits if isinstance(dataset.splits, Pooled) else None
     if rule or dataset.order != "source":
         shuffle = [dataset.order, dataset.seed] if dataset.order != "source" else None
         parts["arrangement"] = _hash([shuffle, rule and repr(replace(rule, sources=()))])
     return parts
+
+
+def lineage_parts(lineage: Lineage) -> dict[str, str]:
+    """The parts that a derived version has in place of code."""
+    told = lineage.model_dump(mode="json")
+    return {
+        "origin": _hash(told["derived_from"]),
+        "code": _hash([told["function"], told["code"]]),
+        "options": _hash([told["step"], told["options"]]),
+    }
+
+
+def layout_part(layout: Layout, formats: Sequence[str]) -> str:
+    """How rows become shards."""
+    return _hash([asdict(layout), sorted(formats)])
+
+
+def code_hash(function: Any, where: str) -> str:
+    """A hash of a function's module (of its cell in a notebook), and of the plain values that it was made with.
+
+    Raises:
+        InvalidDefinition: there is no text of it.
+    """
+    given: list[Any] = []
+    while isinstance(function, functools.partial):
+        given.append([function.args, function.keywords])
+        function = function.func
+    for cell in getattr(function, "__closure__", None) or ():
+        if isinstance(cell.cell_contents, _PLAIN):
+            given.append(cell.cell_contents)
+    try:
+        text = _stripped(_source_of(function))
+    except (OSError, TypeError, SyntaxError) as error:  # typed into a prompt; a lambda in the midst of a statement
+        raise InvalidDefinition(
+            f"{where}: the text of {function!r} can't be read ({error}). Write it with def in a file or a notebook."
+        ) from error
+    return _hash([text, getattr(function, "__qualname__", ""), repr(given)])
 
 
 def tasks_part(tasks: Sequence[Task]) -> str:

@@ -44,7 +44,7 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
         InvalidData, SourceFailed: a source doesn't fit; nothing is left behind.
         StorageFailed: a source doesn't exist, or the data directory can't be written.
     """
-    started = time.perf_counter()
+    started, derived = time.perf_counter(), options.derived
     engine = runners.choose(options, data_dir)
     _check_formats(dataset, options.formats)
     if isinstance(dataset.splits, Pooled):
@@ -54,24 +54,25 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
     sources = identify(find_sources(dataset, options.sources, storage_options, cache))
     every = [source for members in sources.values() for source in members]
     found = Step("find sources", time.perf_counter() - started, len(every), bytes=sum(one.size for one in every))
-    parts = fingerprint_parts(dataset, sources, options.layout, options.formats)
+    parts = fingerprint_parts(dataset, sources, options.layout, options.formats, derived.lineage)
     final = data_dir / dataset.name / dataset.version
     if final.exists(MANIFEST):
-        return _reused(final, read_manifest(final), parts)
+        return reused(final, read_manifest(final), parts)
     with locked(data_dir / dataset.name, dataset.version, f"{dataset.name}:{dataset.version}") as lock:
         if not final.exists(MANIFEST):  # by a twin that this one waited for
             tasks = make_tasks(divide_all(dataset, sources, options.layout), options.layout)
-            job = _job(dataset, _stage(data_dir, dataset, parts, tasks), options)
+            job = _job(dataset, _stage(data_dir, dataset, {**parts, "files": derived.key}, tasks), options)
             with engine.open(job.stage) as run:
                 steps = Steps(job, run, progress=options.progress)
                 receipts = make_shards(steps, tasks, tuple(dataset.splits))
             lock.check(final.url)
             file = definition_file(dataset, options.definition)
-            made = Made(dataset, job, parts, options, engine.describe(), [found, *steps.done], started, file)
+            done = [*derived.done, found, *steps.done]
+            made = Made(dataset, job, parts, options, engine.describe(), done, started - derived.seconds, file)
             report = publish(made, receipts, sources, final)
             if report:
                 return report
-    return _reused(final, read_manifest(final), parts)
+    return reused(final, read_manifest(final), parts)
 
 
 def _check_formats(dataset: Dataset, formats: Sequence[str]) -> None:
@@ -90,7 +91,12 @@ def _check_formats(dataset: Dataset, formats: Sequence[str]) -> None:
         Encoder(dataset.schema, dataset.name)
 
 
-def _reused(final: Folder, manifest: Manifest, parts: Mapping[str, str]) -> Report:
+def reused(final: Folder, manifest: Manifest, parts: Mapping[str, str]) -> Report:
+    """The report of a version that is there.
+
+    Raises:
+        VersionConflict: it was made from something else.
+    """
     differing = [part for part in {**parts, **manifest.parts} if manifest.parts.get(part) != parts.get(part)]
     if differing:
         raise VersionConflict(

@@ -40,7 +40,7 @@ def step_done(name: str, seconds: float, items: int, receipts: Sequence[pa.Table
 def definition_file(dataset: Dataset, known: str | None) -> Path | None:
     """The file that defines a dataset: as the catalog knows it, or where its functions stand."""
     function = dataset.read or dataset.sources
-    file = known or (inspect.getsourcefile(function) if function else None)
+    file = known or (inspect.getsourcefile(function) if inspect.isroutine(function) else None)
     return Path(file).resolve() if file and Path(file).exists() else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ from ailab_dataproc.report import Report, peak_memory, versions
 from ailab_dataproc.storage import Folder, HashingFile, checksum_of
 from ailab_dataproc.urls import local_path, shown
 
-_RECORDED = ("ailab_dataproc", "pyarrow", "numpy", "apache-beam", "tensorflow-datasets")
+_RECORDED = ("ailab_dataproc", "pyarrow", "numpy", "apache-beam", "tensorflow-datasets", "tensorflow-transform")
 _GROUP = 131_072  # shards that are decoded at a time where the index is read in pieces
 _REPEATED = ["split", "format"]  # the other columns of the index repeat too little for a dictionary
 
@@ -66,6 +67,8 @@ def publish(
     for name, content in contents.items():
         stage.write(name, content)
         beside[name] = checksum_of(io.BytesIO(content))
+    for below, folder in made.options.derived.files.items():
+        beside |= {f"{below}/{name}": _copied(folder, name, stage, f"{below}/{name}") for name in folder.sizes()}
     manifest = _manifest(made, splits, report, index_checksum, beside)
     stage.write(MANIFEST, manifest.model_dump_json(indent=2).encode())
     files |= {name: name for name in (INDEX, *beside, MANIFEST)}
@@ -131,6 +134,14 @@ def write_table(folder: Folder, name: str, table: pa.Table) -> str:
         pq.write_table(
             table, pa.PythonFile(hashing, mode="w"), compression="zstd", row_group_size=_GROUP, use_dictionary=_REPEATED
         )
+    return hashing.checksum
+
+
+def _copied(source: Folder, name: str, target: Folder, new: str) -> str:
+    """Copy a file; returns its checksum."""
+    with source.open(name) as content, target.create(new) as file:
+        hashing = HashingFile(file)
+        shutil.copyfileobj(content, hashing)
     return hashing.checksum
 
 
@@ -200,6 +211,7 @@ def _manifest(
         bytes=report.bytes,
         index_checksum=index_checksum,
         files=files,
+        lineage=made.options.derived.lineage,
         arrangement=dataset.arrangement,
         owner=dataset.owner,
         description=dataset.description,
