@@ -32,7 +32,10 @@ BACKENDS: dict[str, dict[str, Any]] = {
     "numpy": {"backend": "numpy", "nulls": "mask"},
     "pandas with NumPy's dtypes": {"backend": "pandas", "dtypes": "numpy"},
     "dask with NumPy's dtypes": {"backend": "dask", "dtypes": "numpy"},
+    "tf": {"backend": "tf", "nulls": "mask"},
+    "torch": {"backend": "torch", "nulls": "mask"},
 }
+ARRAYS = ("numpy", "tf", "torch")
 
 PLAIN = st.sampled_from(
     [
@@ -203,7 +206,7 @@ def condition(draw: st.DrawFn, schema: pa.Schema) -> tuple[Any, pc.Expression]:
 
 def refused(asked: str, table: pa.Table) -> str | None:
     """Words of the sentence with which a backend refuses a table: NumPy has no null inside a list."""
-    if asked == "numpy" and any(null_inside(table[name]) for name in table.schema.names):
+    if asked in ARRAYS and any(null_inside(table[name]) for name in table.schema.names):
         return "has nulls inside its lists"
     return None
 

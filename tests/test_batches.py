@@ -123,8 +123,8 @@ def test_the_order_of_a_seed_never_changes():
 
 def test_the_order_is_the_same_in_any_number_of_threads(place, monkeypatch):
     wanted = numbers(batches(place, shuffle=True, seed=5))
-    for threads in (1, 16):
-        monkeypatch.setattr("ailab_dataproc.batching.stream.cpus", lambda count=threads: count)
+    for count in (1, 16):
+        monkeypatch.setattr("ailab_dataproc.batching.stream.threads", lambda parts, count=count: count)
         assert numbers(batches(place, shuffle=True, seed=5)) == wanted
 
 
@@ -274,10 +274,11 @@ def test_batches_across_shards_hold_all_types(place):
 def test_a_batch_is_what_the_backend_loads(place, format_):
     pytest.importorskip({"tf": "tensorflow"}.get(format_, format_))
     backend = adp.backends.backend(format_)
-    found = adp.batches("testing/edge", batch_size=4, format=format_, nulls="mask", data_dir=place)
-    frames = list(found)
+    rows = edge_cases().drop_columns("boxes" if format_ == "tf" else [])  # no tensor holds structs in lists
+    asked = {"columns": rows.schema.names, "nulls": "mask", "data_dir": place}
+    frames = list(adp.batches("testing/edge", batch_size=4, format=format_, **asked))
     frame = frames[0] if format_ in ("numpy", "pandas") else frames
-    assert_same(backend.to_arrow(frame, edge_cases().schema), edge_cases())
+    assert_same(backend.to_arrow(frame, rows.schema), rows)
 
 
 WORDS = {

@@ -16,6 +16,7 @@ from ailab_dataproc.testing import BackendTests, edge_cases, prepare_tables
 class TestTf(BackendTests):
     backend = "tf"
     options = {"nulls": "mask"}  # noqa: RUF012 - a ClassVar in BackendTests
+    refused = {"boxes": "no tensor holds structs in lists"}  # noqa: RUF012
 
     @pytest.fixture(autouse=True, scope="class")
     @classmethod
@@ -23,7 +24,7 @@ class TestTf(BackendTests):
         pytest.importorskip("tensorflow")
 
     def dtypes(self, frame):
-        return {name: str(spec) for name, spec in frame.element_spec.items()}
+        return {name: str(spec) for name, spec in frame.element_spec.items() if not name.endswith("__valid")}
 
 
 class TestTorch(BackendTests):
@@ -102,7 +103,7 @@ def test_the_spec_of_tf_is_exact():
     tf = pytest.importorskip("tensorflow")
     from ailab_dataproc.backends.tf import to_tf
 
-    rows = edge_cases()
+    rows = edge_cases().drop_columns("boxes")
     spec = {name: tf.type_spec_from_value(one) for name, one in to_tf(rows, "mask").items() if not is_dict(one)}
     assert spec["embedding"] == tf.TensorSpec((4, 4), tf.float32)
     assert spec["image"] == tf.TensorSpec((4, 2, 3), tf.uint8)

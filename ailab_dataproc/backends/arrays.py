@@ -51,6 +51,24 @@ def put(array: pa.Array, field: pa.Field, values: np.ndarray) -> None:
         values[invalid(array)] = None if values.dtype == object else np.zeros(1, values.dtype)
 
 
+def piece(column: pa.ChunkedArray, field: pa.Field) -> tuple[np.ndarray, np.ndarray | None]:
+    """A column in one piece, a view where that can be: its values, zero where null, and of a nullable one where not.
+
+    Raises:
+        BackendRefused: a list holds a null.
+    """
+    if column.num_chunks == 1 and not column.null_count:
+        values = _view(column.chunk(0), field)
+        return values, np.ones(len(values), bool) if field.nullable else None
+    values, start = new(field, len(column)), 0
+    for chunk in column.chunks:
+        put(chunk, field, values[start : start + len(chunk)])
+        start += len(chunk)
+    if not field.nullable:
+        return values, None
+    return values, ~np.concatenate([np.zeros(0, bool), *map(invalid, column.chunks)])
+
+
 def invalid(array: pa.Array) -> np.ndarray:
     """Where an array is null."""
     if not array.null_count:

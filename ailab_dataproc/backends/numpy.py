@@ -67,14 +67,19 @@ def masked(columns: Columns, field: pa.Field, nulls: str) -> np.ndarray:
     Raises:
         BackendRefused: it is nullable, and no mask was asked for.
     """
+    check_nullable(field, nulls)
     values = columns.values[field.name]
     if not field.nullable:
         return values
-    if nulls != "mask":
-        raise BackendRefused(f"column {field.name!r} is nullable, and NumPy has no null. Pass nulls='mask'.")
     rows = columns.invalid[field.name]
     mask = rows if values.ndim == 1 else np.repeat(rows, values[:1].size or 1).reshape(values.shape)
     return np.ma.MaskedArray(values, mask=mask)
+
+
+def check_nullable(field: pa.Field, nulls: str) -> None:
+    """Raise `BackendRefused` for a nullable column where no mask was asked for."""
+    if field.nullable and nulls != "mask":
+        raise BackendRefused(f"column {field.name!r} is nullable, and NumPy has no null. Pass nulls='mask'.")
 
 
 def _back(values: np.ndarray, field: pa.Field) -> pa.Array:

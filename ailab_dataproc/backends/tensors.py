@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.types as t
 
-from ailab_dataproc.backends.numpy import to_numpy
+from ailab_dataproc.backends.arrays import piece
+from ailab_dataproc.backends.numpy import check_nullable
 from ailab_dataproc.errors import BackendRefused
 from ailab_dataproc.report import count_bytes
 from ailab_dataproc.sizing import Machine, Need
@@ -64,12 +64,9 @@ def fixed(table: pa.Table, nulls: str) -> dict[str, tuple[np.ndarray, np.ndarray
     Raises:
         BackendRefused: a nullable column without ``nulls="mask"``, or a null inside a list.
     """
-    arrays = to_numpy(table, nulls)
-    found: dict[str, tuple[np.ndarray, np.ndarray | None]] = {}
     for one in table.schema:
-        valid = pc.is_valid(table[one.name]).to_numpy() if one.nullable else None
-        found[one.name] = (np.ma.getdata(arrays[one.name]), valid)
-    return found
+        check_nullable(one, nulls)
+    return {one.name: piece(table[one.name], one) for one in table.schema}
 
 
 def numbers(values: np.ndarray) -> np.ndarray:

@@ -232,4 +232,4 @@ def _restored(value: Any, valid: np.ndarray | None, type_: pa.DataType) -> pa.Ar
     if t.is_dictionary(type_):
         return _restored(raw, valid, type_.value_type).dictionary_encode().cast(type_)
     found = pa.array(raw, pa.binary(), mask=None if valid is None else ~valid)
-    return found if t.is_binary(type_) else found.cast(pa.string()).cast(type_)
+    return found.cast(type_) if t.is_binary(type_) or t.is_large_binary(type_) else found.cast(pa.string()).cast(type_)
