@@ -88,6 +88,9 @@ def _use(frame: Any, column: str) -> tuple[int, float]:
         return sum(rows for rows, _ in parts), sum(total for _, total in parts)
     if isinstance(frame, dict):
         return len(frame[column]), float(frame[column].sum())
+    if not hasattr(frame, "columns"):  # dicts of tensors, one a part
+        parts = [_use({column: one[column].numpy()}, column) for one in frame]
+        return sum(rows for rows, _ in parts), sum(total for _, total in parts)
     if hasattr(frame, "num_rows"):
         import pyarrow.compute as pc
 

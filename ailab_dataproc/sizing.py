@@ -77,7 +77,7 @@ class Machine:
         reason = "the cluster has no worker"
         for address, one in found.items():
             room, gpus, reason = _checked(looked.get(address), address)
-            used = one["metrics"]["memory"]
+            used = 0 if address.startswith("inproc:") else one["metrics"]["memory"]  # there it is this process's
             free = max(min((one["memory_limit"] or room + used) - used, room), 0)
             hosts.setdefault(str(one["host"]), []).append((Worker(free, one["nthreads"]), room))
             devices |= {gpu.uuid: gpu for gpu in gpus}

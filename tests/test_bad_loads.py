@@ -132,7 +132,7 @@ BAD = {
     "an unknown backend": (
         FREE | {"backend": "pandsa"},
         UnknownName,
-        "no backend 'pandsa'. Did you mean 'pandas'?",
+        "no backend 'pandsa'. Did you mean 'pandas' or 'polars'?",
         ["--backend", "pandsa"],
     ),
     "both limit and sample": (

@@ -160,8 +160,8 @@ def test_a_connected_cluster_without_gpus_is_refused_with_its_address():
 
 
 def test_a_shard_must_fit_into_the_smallest_gpu_of_the_cluster_whatever_its_pool_took():
-    assert shard_too_large(GB // 4, replace(MACHINE, cluster=cluster(GB, GB // 4))) is None
-    assert shard_too_large(GB // 4, replace(MACHINE, cluster=cluster(GB, GB // 5))) == (
+    assert shard_too_large(GB // 4, cluster(GB, GB // 4)) is None
+    assert shard_too_large(GB // 4, cluster(GB, GB // 5)) == (
         "its largest shard needs 250.0 MB, the smallest GPU has 200.0 MB"
     )
 
