@@ -37,7 +37,7 @@ class Tf:
             return "tensorflow is not installed: pip install 'ailab_dataproc[tensorflow]'"
         for one in need.schema:
             if not _has_tensor(one.type):
-                return f"column {one.name!r} is {one.type}, and no tensor holds structs in lists. Leave it out"
+                return f"column {one.name!r} is {one.type}, and no tensor holds that. Leave it out"
         return tensors.refuse(need, machine, _LIBRARY)
 
     def read(self, selection: Selection) -> Any:
