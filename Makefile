@@ -43,7 +43,7 @@ $(VENV)/.all: pyproject.toml $(VENV)/.python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.python
-	@echo "Installing ailab_dataproc[all,dev] into $(VENV): some minutes and 4 GB the first time."
+	@echo "Installing ailab_dataproc[all,dev] into $(VENV): some minutes and 9 GB the first time."
 	@$(MEND)
 	@$(PIP) install -qq --editable '.[all,dev]'
 	@touch $(VENV)/.all $@

@@ -6,9 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ailab_dataproc.backends import dictionaries
+from ailab_dataproc.backends import backend, dictionaries
 from ailab_dataproc.dataset import column
 from ailab_dataproc.loading import load
+from ailab_dataproc.testing import assert_same
 
 ROWS = 120_000
 WORDS = ["", "a", "ü", None, "a longer text"]
@@ -43,6 +44,15 @@ def place(make, data_dir):
 def test_text_comes_out_as_it_was_written(place, name):
     found = load("test/clicks", data_dir=place, backend="arrow", columns=[name])
     assert found[name].to_pylist() == rows()[name].to_pylist()
+
+
+@pytest.mark.parametrize("name", ["numpy", "pandas", "polars", "dask"])
+@pytest.mark.parametrize("selecting", [{}, {"filters": [("own", "!=", "text 5")]}, {"sample": 1000}], ids=str)
+def test_every_backend_has_the_texts_that_arrow_has(place, name, selecting):
+    wanted = load("test/clicks", data_dir=place, backend="arrow", **selecting)
+    nulls = {"nulls": "mask"} if name == "numpy" else {}
+    found = backend(name).to_arrow(load("test/clicks", data_dir=place, backend=name, **selecting, **nulls), SCHEMA)
+    assert_same(found, wanted.cast(SCHEMA))
 
 
 def test_a_slice_within_a_shard_comes_out_as_it_was_written(place):
