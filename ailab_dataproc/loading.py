@@ -32,9 +32,9 @@ def load(reference: str, *, split: str = "all", backend: str = "auto", **selecti
     Args:
         reference: ``name`` for the newest prepared version, or ``name:1.2.0``.
         split: such as ``"train"``, ``"train[:80%]"``, ``"train+test"``; ``"all"`` for all splits in order.
-        backend: ``"arrow"``, ``"numpy"``, ``"pandas"``, ``"polars"``, ``"dask"``, ``"cudf"``, ``"dask_cudf"``, ``"tf"``,
-            ``"torch"``, or ``"auto"``, which takes the best of the ladder (pandas, then dask) that fits into this
-            machine and logs one line that says why; see `choosing.choose`.
+        backend: ``"arrow"``, ``"numpy"``, ``"pandas"``, ``"polars"``, ``"dask"``, ``"cudf"``, ``"dask_cudf"``,
+            ``"tf"``, ``"torch"``, or ``"auto"``, which takes the best of the ladder (pandas, then dask) that fits into
+            this machine and logs one line that says why; see `choosing.choose`.
         **selecting: what `plan` takes: columns, filters, limit, sample, seed, version, nulls, dtypes, family,
             allow_pii, data_dir.
 
