@@ -78,6 +78,20 @@ def test_the_table_of_speeds_holds_the_measured_numbers():
         assert f"{one['rows_per_second'] / 1000:,.0f} k" in README, one["way"]
 
 
+def test_the_table_of_batches_holds_the_measured_numbers():
+    results = [json.loads(line) for line in (ROOT / "benchmarks/results/batches.jsonl").read_text().splitlines()]
+    for one in results:
+        if "rows_per_second" in one:
+            assert f"{one['rows_per_second'] / 1000:,.0f} k" in README, one["engine"]
+
+
+def test_the_tables_of_loading_are_made_from_the_results():
+    shown = run(ROOT, [sys.executable, "benchmarks/load.py", "--show"]).stdout
+    assert shown.count("| --- |") > 5
+    for line in shown.splitlines():
+        assert line in README
+
+
 def test_every_command_that_the_readme_names_exists():
     named = set(re.findall(r"ailab-dataproc ([a-z]+)", README))
     help_text = run(ROOT, [sys.executable, "-m", "ailab_dataproc", "--help"]).stdout

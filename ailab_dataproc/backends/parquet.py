@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pyarrow.types as t
 
 from ailab_dataproc import guarantees
-from ailab_dataproc.backends import dictionaries
 from ailab_dataproc.errors import DamagedData
 from ailab_dataproc.filters import RowFilter
 from ailab_dataproc.sampling import places
@@ -199,8 +198,8 @@ def _declared(found: pa.ChunkedArray, field: pa.Field, where: str, packed: Colle
         return found
     if t.is_dictionary(field.type):
         return (found if t.is_dictionary(found.type) else found.dictionary_encode()).cast(field.type)
-    if t.is_dictionary(found.type) and found.type.value_type == field.type:
-        return found if field.name in packed else dictionaries.decoded(found)
+    if field.name in packed and t.is_dictionary(found.type) and found.type.value_type == field.type:
+        return found
     if found.type != in_parquet(field.type, nullable=field.nullable):
         raise DamagedData(f"{where}: column {field.name!r} is {found.type}, the manifest says {field.type}.")
     return found.cast(field.type)

@@ -131,13 +131,14 @@ def read_part(part: Part, schema: pa.Schema, packed: Collection[str] = ()) -> pa
     Args:
         part: which rows.
         schema: the declared columns.
-        packed: columns of text that may come as the dictionary that the file holds, a tenth of the work.
+        packed: columns of text that may come as the dictionary that the file holds, for who needs no plain text.
 
     Raises:
         InvalidRequest: the filter meets a value that it can't compare.
         DamagedData: the file is missing, has another size, other rows or columns, or a page that fails its checksum.
     """
-    return _using(part, schema, lambda rows, wanted: rows.read(wanted, schema, packed))
+    names = packed if part.filter is None else [one for one in packed if one not in part.filter.columns.names]
+    return _using(part, schema, lambda rows, wanted: rows.read(wanted, schema, names), names)
 
 
 def locate_part(part: Part, schema: pa.Schema) -> Located:
@@ -145,11 +146,11 @@ def locate_part(part: Part, schema: pa.Schema) -> Located:
     return _using(part, schema, lambda rows, wanted: rows.locate(wanted, schema))
 
 
-def _using(part: Part, schema: pa.Schema, use: Callable[[Rows, Wanted], Any]) -> Any:
+def _using(part: Part, schema: pa.Schema, use: Callable[[Rows, Wanted], Any], packed: Collection[str] = ()) -> Any:
     """What a function makes of the open shard; columns and dictionaries of the schema can be read from it."""
     where = part.folder.path(part.path)
     try:
-        return _opened_for(part, schema, where, use)
+        return _opened_for(part, schema, use, packed)
     except AilabError:
         raise
     except FileNotFoundError as error:
@@ -160,7 +161,8 @@ def _using(part: Part, schema: pa.Schema, use: Callable[[Rows, Wanted], Any]) ->
         raise DamagedData(f"{where}: the shard can't be read ({error}). Run verify.") from error
 
 
-def _opened_for(part: Part, schema: pa.Schema, where: str, use: Callable[[Rows, Wanted], Any]) -> Any:
+def _opened_for(part: Part, schema: pa.Schema, use: Callable[[Rows, Wanted], Any], packed: Collection[str]) -> Any:
+    where = part.folder.path(part.path)
     asked = schema if part.filter is None else part.filter.with_columns(schema)
     declared = [one.name for one in asked if t.is_dictionary(one.type) and _text(one.type.value_type)]
     source, metadata = _opened(part, asked.names)
@@ -171,10 +173,11 @@ def _opened_for(part: Part, schema: pa.Schema, where: str, use: Callable[[Rows, 
                 f"{where}: the shard has {metadata.num_rows:,} rows, the index says {part.rows:,}. Run verify."
             )
         groups = [span.group for span in touched(metadata, part.skip, part.take)]
+        texts = [one for one in schema if one.name in packed and _text(one.type)]
         with pq.ParquetFile(
             source,
             metadata=metadata,
-            read_dictionary=[*declared, *dictionaries.small(metadata, asked, groups)],
+            read_dictionary=[*declared, *dictionaries.small(metadata, texts, groups)],
             page_checksum_verification=True,
         ) as file:
             wanted = Wanted(
