@@ -4,15 +4,16 @@
     python benchmarks/load.py --show    # the tables of the README, from the results
 
 Every measurement is a fresh process that has done the same with 1,000 rows, so that imports aren't counted; the page
-cache is warm. The ways take turns, so that a noisy machine disturbs all alike. What came back is compared with what was
-written: rows, a sum, and the bounds of a time. "CPU" is the time of all threads. The peak is that of the memory which
-the process holds itself, beside what it held before; mapped files aren't counted.
+cache is warm. The ways take turns, in another order each round, so that a noisy machine disturbs all alike. What came
+back is compared with what was written: rows, a sum, and the bounds of a time. "CPU" is the time of all threads. The
+peak is that of the memory which the process holds itself, beside what it held before; mapped files aren't counted.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import random
 import statistics
 import sys
 import tempfile
@@ -53,11 +54,13 @@ def _run(asked: Any, work: Path) -> list[dict[str, Any]]:
     if not (work / "full").exists():
         print({"bytes of Parquet": make(work, asked.scale, asked.rows)}, file=sys.stderr)
     cases = [(data, *one) for data in asked.data for one in chosen(asked.objects, asked.cases)]
-    runs: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    runs: dict[tuple[str, ...], list[dict[str, Any]]] = {one: [] for one in cases}
     for number in range(asked.rounds):
-        for one in cases if not number else (one for one in cases if one[-1] not in ONCE):
-            runs.setdefault(one, []).append(fresh.measured(__file__, *one, work))
-            last = runs[one][-1]
+        turn = [one for one in cases if not number or one[-1] not in ONCE]
+        # In another order each time: what a process pays for fresh memory depends on what the one before gave back.
+        for one in random.Random(number).sample(turn, len(turn)):
+            last = fresh.measured(__file__, *one, work)
+            runs[one].append(last)
             print(f"round {number + 1} {last['seconds']:7.2f} s {' | '.join(one)}", file=sys.stderr)
     results = [_summary(one, of) for one, of in runs.items()]
     for one in results:

@@ -69,9 +69,13 @@ class Rows:
         self._file = file
         self._source = source
         self._where = where
+        self._side_by_side = False  # whether columns are decoded at once
 
-    def read(self, wanted: Wanted, schema: pa.Schema, packed: Collection[str] = ()) -> pa.Table:
+    def read(
+        self, wanted: Wanted, schema: pa.Schema, packed: Collection[str] = (), *, side_by_side: bool = False
+    ) -> pa.Table:
         """The rows, with the columns of a schema; packed ones may come as the dictionaries that the file holds."""
+        self._side_by_side = side_by_side
         if wanted.filter is None and wanted.pick is None:
             return self._spans(touched(self._file.metadata, wanted.skip, wanted.take), schema, packed)
         return self._at(*self._kept(wanted), _Columns(schema, packed))
@@ -149,7 +153,7 @@ class Rows:
         groups = [span.group for span in spans]
         if isinstance(self._source, RangeFile):
             self._source.fetch(stored_ranges(self._file.metadata, groups, schema.names))
-        table = self._file.read_row_groups(groups, columns=schema.names)
+        table = self._file.read_row_groups(groups, columns=schema.names, use_threads=self._side_by_side)
         rows = sum(span.take for span in spans)
         return declared(table.slice(spans[0].skip if spans else 0, rows), schema, self._where, packed)
 

@@ -101,7 +101,8 @@ class Selection:
 def read_table(selection: Selection) -> pa.Table:
     """All selected rows as one table of the declared schema."""
     parts = selection.parts
-    tables = map_parts(lambda part: read_part(part, selection.schema), parts, threads(parts))
+    alone = len(parts) == 1  # else the cores have other shards to read, and columns side by side would only take memory
+    tables = map_parts(lambda part: read_part(part, selection.schema, side_by_side=alone), parts, threads(parts))
     return pa.concat_tables(tables) if tables else selection.schema.empty_table()
 
 
@@ -125,20 +126,21 @@ def count_part(part: Part) -> int:
     return read_part(part, pa.schema([part.filter.columns.field(0)])).num_rows
 
 
-def read_part(part: Part, schema: pa.Schema, packed: Collection[str] = ()) -> pa.Table:
+def read_part(part: Part, schema: pa.Schema, packed: Collection[str] = (), *, side_by_side: bool = False) -> pa.Table:
     """The selected rows and columns of one shard.
 
     Args:
         part: which rows.
         schema: the declared columns.
         packed: columns of text that may come as the dictionary that the file holds, for who needs no plain text.
+        side_by_side: whether columns are decoded at once, by Arrow's threads.
 
     Raises:
         InvalidRequest: the filter meets a value that it can't compare.
         DamagedData: the file is missing, has another size, other rows or columns, or a page that fails its checksum.
     """
     names = packed if part.filter is None else [one for one in packed if one not in part.filter.columns.names]
-    return _using(part, schema, lambda rows, wanted: rows.read(wanted, schema, names), names)
+    return _using(part, schema, lambda rows, wanted: rows.read(wanted, schema, names, side_by_side=side_by_side), names)
 
 
 def locate_part(part: Part, schema: pa.Schema) -> Located:
