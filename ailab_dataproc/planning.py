@@ -60,7 +60,7 @@ class Plan:
         frame = backend(self.backend).read(self.selection)
         seconds = time.perf_counter() - started
         peak = report.peak_memory()
-        report.keep(self._report(frame, seconds, peak - before if peak > highest else None))
+        report.keep(self._report(frame, seconds, peak, peak - before if peak > highest else None))
         return frame
 
     def explain(self) -> str:
@@ -176,7 +176,7 @@ class Plan:
         if self.ladder:
             yield "", "ladder", f"{', '.join(self.ladder)}; calibration: {self.calibration}"
 
-    def _report(self, frame: Any, seconds: float, measured: int | None) -> Report:
+    def _report(self, frame: Any, seconds: float, peak: int, measured: int | None) -> Report:
         verdict = self.choice.verdict
         rows = _rows(frame) if verdict.family == "eager" else None
         return Report(
@@ -189,7 +189,7 @@ class Plan:
             shards=self.need.shards,
             bytes={"arrow": self.need.bytes},
             seconds=seconds,
-            peak_memory=report.peak_memory(),
+            peak_memory=peak,
             predicted_memory=verdict.peak,
             measured_memory=measured if verdict.family == "eager" else None,
             columns=list(self.selection.schema.names),

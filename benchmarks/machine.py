@@ -10,6 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ailab_dataproc.machine import all_memory, processor
+
 _PACKAGES = ("ailab_dataproc", "pyarrow", "numpy", "pandas", "dask", "polars", "duckdb", "datasets")
 _PACKAGES += ("apache-beam", "tensorflow-datasets", "tensorflow-transform", "torch", "cudf-cu13")
 
@@ -27,20 +29,11 @@ def write_results(results: list[dict[str, Any]], output: Path) -> None:
 
 def machine() -> dict[str, object]:
     """Processor, cores, memory and the versions that matter."""
-    cpu = next(
-        (
-            line.split(":", 1)[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.processor(),
-    )
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     found = {one.name.lower(): one.version for one in metadata.distributions()}
     return {
-        "cpu": cpu,
+        "cpu": processor() or platform.processor(),
         "cores": len(os.sched_getaffinity(0)),
-        "memory_gb": round(memory / 1e9, 1),
+        "memory_gb": round(all_memory() / 1e9, 1),
         "python": platform.python_version(),
         "versions": {name: found[name] for name in _PACKAGES if name in found},
     }

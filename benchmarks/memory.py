@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import resource
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import fresh
@@ -27,7 +25,7 @@ import ailab_dataproc as adp
 from ailab_dataproc.backends import BACKENDS, backend
 from ailab_dataproc.dataset import Dataset, Source, column
 from ailab_dataproc.errors import AilabError
-from ailab_dataproc.report import peak_memory
+from ailab_dataproc.report import peak_memory, resident_memory
 
 LOG = "products/ad_log/impressions"
 BATCH = 20_000  # rows at most that a source yields at a time
@@ -102,7 +100,7 @@ def measure(way: str, name: str, data_dir: str) -> dict[str, Any]:
         adp.load(name, split="train[:0]", **given)  # imports are not what is measured
         need = adp.plan(name, split="train", **given).need
         predicted = backend(given["backend"]).peak(need)
-        before = _resident()
+        before = resident_memory()
         frame = adp.load(name, split="train", **given)
     except AilabError as error:
         return {"refused": str(error)}
@@ -153,10 +151,6 @@ def _eager(name: str) -> bool:
         return backend(name).family == "eager" and name not in ("cudf",)
     except ImportError:
         return False
-
-
-def _resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def _numbers(kind: str) -> Make:

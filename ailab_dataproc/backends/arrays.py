@@ -16,9 +16,7 @@ from ailab_dataproc.errors import BackendRefused
 
 def is_object(type_: pa.DataType) -> bool:
     """Whether an array of this type is one of Python's objects."""
-    if t.is_dictionary(type_):
-        return is_object(type_.value_type)
-    if t.is_fixed_size_list(type_):
+    if t.is_dictionary(type_) or t.is_fixed_size_list(type_):
         return is_object(type_.value_type)
     return not t.is_primitive(type_) or t.is_decimal(type_)
 

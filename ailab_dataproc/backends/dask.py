@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from ailab_dataproc.backends.pandas import Pandas, to_pandas
-from ailab_dataproc.backends.partitions import partitioned
+from ailab_dataproc.backends.partitions import collected, partitioned
 from ailab_dataproc.backends.shards import Part, Selection, read_part
 from ailab_dataproc.report import count_bytes
 from ailab_dataproc.sizing import Machine, Need
@@ -48,10 +48,7 @@ class Dask:
 
     def to_arrow(self, frame: Any, schema: pa.Schema) -> pa.Table:
         """The computed frame as a table of the declared schema."""
-        import dask
-
-        with dask.config.set({"dataframe.convert-string": False}):
-            return Pandas().to_arrow(frame.compute(), schema)
+        return collected(frame, schema, Pandas().to_arrow)
 
 
 def _read(parts: Sequence[Part], schema: pa.Schema, *, dtypes: str) -> Any:
