@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -49,10 +49,11 @@ class Located:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """What columns a result has."""
+    """What columns a result has, and how they are read."""
 
     schema: pa.Schema
-    packed: Collection[str]  # those of text that may come as dictionaries
+    packed: Collection[str] = ()  # those of text that may come as dictionaries
+    side_by_side: bool = False  # whether they are decoded at once
 
 
 class Rows:
@@ -69,20 +70,19 @@ class Rows:
         self._file = file
         self._source = source
         self._where = where
-        self._side_by_side = False  # whether columns are decoded at once
 
     def read(
         self, wanted: Wanted, schema: pa.Schema, packed: Collection[str] = (), *, side_by_side: bool = False
     ) -> pa.Table:
         """The rows, with the columns of a schema; packed ones may come as the dictionaries that the file holds."""
-        self._side_by_side = side_by_side
+        asked = _Columns(schema, packed, side_by_side)
         if wanted.filter is None and wanted.pick is None:
-            return self._spans(touched(self._file.metadata, wanted.skip, wanted.take), schema, packed)
-        return self._at(*self._kept(wanted), _Columns(schema, packed))
+            return self._spans(touched(self._file.metadata, wanted.skip, wanted.take), asked)
+        return self._at(*self._kept(wanted, side_by_side=side_by_side), asked)
 
     def locate(self, wanted: Wanted, schema: pa.Schema) -> Located:
         """Where the rows lie; the file is known to have the columns of a schema then."""
-        self._spans([], schema)
+        self._spans([], _Columns(schema))
         metadata = self._file.metadata
         groups = np.array([metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)], dtype=np.int64)
         if wanted.filter is None and wanted.pick is None:
@@ -93,7 +93,7 @@ class Rows:
         pieces = [np.arange(first, first + span.take) for first, span in zip(firsts, spans, strict=True)]
         return Located(np.concatenate([np.zeros(0, np.int64), *pieces])[kept], groups)
 
-    def _kept(self, wanted: Wanted) -> tuple[list[_Span], np.ndarray, pa.Table | None]:
+    def _kept(self, wanted: Wanted, *, side_by_side: bool = False) -> tuple[list[_Span], np.ndarray, pa.Table | None]:
         """Spans, the sorted numbers of the rows within them that filter and pick keep, and the filter's columns."""
         spans = touched(self._file.metadata, wanted.skip, wanted.take)
         known: pa.Table | None = None
@@ -102,7 +102,7 @@ class Rows:
         else:
             groups = set(guarantees.row_groups(wanted.filter, self._file.metadata, [span.group for span in spans]))
             spans = [span for span in spans if span.group in groups]
-            known = self._spans(spans, wanted.filter.columns)
+            known = self._spans(spans, _Columns(wanted.filter.columns, side_by_side=side_by_side))
             mask = wanted.filter.mask(known).combine_chunks().fill_null(False)
             kept = np.flatnonzero(mask.to_numpy(zero_copy_only=False))
         if wanted.pick is not None:
@@ -123,7 +123,7 @@ class Rows:
         mask[kept] = True
         there = [one for one in schema if known is not None and one.name in known.schema.names]
         other = pa.schema([one for one in schema if one not in there])
-        read = self._masked(spans, mask, _Columns(other, asked.packed)).columns if len(other) else []
+        read = self._masked(spans, mask, replace(asked, schema=other)).columns if len(other) else []
         columns = dict(zip(other.names, read, strict=True))
         if known is not None and there:
             found = known.select([one.name for one in there])
@@ -142,20 +142,20 @@ class Rows:
         return pa.concat_tables(kept) if kept else asked.schema.empty_table()
 
     def _by_group(self, spans: Sequence[_Span], asked: _Columns) -> Iterable[pa.Table]:
-        table = self._spans(spans, asked.schema, asked.packed)
+        table = self._spans(spans, asked)
         first = 0
         for span in spans:
             yield table.slice(first, span.take)
             first += span.take
 
-    def _spans(self, spans: Sequence[_Span], schema: pa.Schema, packed: Collection[str] = ()) -> pa.Table:
+    def _spans(self, spans: Sequence[_Span], asked: _Columns) -> pa.Table:
         """All rows of spans. Only the first and the last row group may be cut, the others are whole."""
         groups = [span.group for span in spans]
         if isinstance(self._source, RangeFile):
-            self._source.fetch(stored_ranges(self._file.metadata, groups, schema.names))
-        table = self._file.read_row_groups(groups, columns=schema.names, use_threads=self._side_by_side)
+            self._source.fetch(stored_ranges(self._file.metadata, groups, asked.schema.names))
+        table = self._file.read_row_groups(groups, columns=asked.schema.names, use_threads=asked.side_by_side)
         rows = sum(span.take for span in spans)
-        return declared(table.slice(spans[0].skip if spans else 0, rows), schema, self._where, packed)
+        return _by_contract(table.slice(spans[0].skip if spans else 0, rows), asked, self._where)
 
 
 def touched(metadata: pq.FileMetaData, skip: int, take: int) -> list[_Span]:
@@ -187,8 +187,9 @@ def stored_ranges(metadata: pq.FileMetaData, groups: Iterable[int], columns: Ite
     return found
 
 
-def declared(table: pa.Table, schema: pa.Schema, where: str, packed: Collection[str] = ()) -> pa.Table:
+def _by_contract(table: pa.Table, asked: _Columns, where: str) -> pa.Table:
     """The table with exactly the declared types, but for what may stay packed."""
+    schema, packed = asked.schema, asked.packed
     if table.schema.names != schema.names:
         raise DamagedData(f"{where}: the shard lacks columns that the manifest declares. Run verify.")
     return _table(
