@@ -54,6 +54,10 @@ class ClusterFailed(AilabError, RuntimeError):
     """A cluster or a runner that can't be reached, doesn't fit, or ended before its work was done."""
 
 
+class JobFailed(AilabError, RuntimeError):
+    """A job without a result: it failed, was cancelled, or got lost."""
+
+
 class MissingLibrary(AilabError, ImportError):
     """An optional library that isn't installed; the message has the pip line."""
 

@@ -19,6 +19,8 @@ _ENVIRONMENT = {
     "cache_bytes": "AILAB_CACHE_BYTES",
     "downloads": "AILAB_DOWNLOADS",
     "calibration": "AILAB_CALIBRATION",
+    "cluster": "AILAB_CLUSTER",
+    "jobs_dir": "AILAB_JOBS_DIR",
 }
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {f"{unit}IB": 1 << 10 * power for power, unit in enumerate("KMGT", start=1)}
@@ -27,6 +29,8 @@ _WANTED: dict[str, Any] = {
     "cache_dir": str,
     "downloads": str,
     "calibration": str,
+    "cluster": str,
+    "jobs_dir": str,
     "cache_bytes": (int, str),
     "storage_options": dict,
 }  # else lists
@@ -43,6 +47,8 @@ class Settings:
     cache_dir: str = "~/.cache/ailab_dataproc"  # of shards that were loaded from a bucket
     cache_bytes: int = 20 * 10**9  # that the cache takes at most, and never over half of what is free; 0: no cache
     downloads: str | None = None  # where downloads are kept; None: in the data directory, if that is a folder
+    cluster: str | None = None  # where jobs go and what `connect()` means: a name or an address
+    jobs_dir: str | None = None  # a folder or a URL that client and workers reach; None: <data_dir>/.jobs
     storage_options: dict[str, Any] | None = field(default=None, repr=False)  # for fsspec; never written anywhere
 
 

@@ -5,29 +5,12 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
-from pathlib import Path
 from typing import Any
 
-from ailab_dataproc import configuration
-from ailab_dataproc.errors import ClusterFailed, InvalidRequest, MissingLibrary, SettingsError, require, unknown
-
-# The keys of configs/clusters/*.yaml, and of their `security:`.
-_KEYS: dict[str, type | tuple[type, ...]] = {"address": str, "security": dict, "cluster": str, "options": dict}
-_TLS = {"ca": "tls_ca_file", "cert": "tls_client_cert", "key": "tls_client_key"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cluster:
-    """Where a cluster is (`address`), or how one is started (`kind`)."""
-
-    name: str  # of the configuration, or the address
-    address: str | None = None
-    security: Mapping[str, str] = field(default_factory=dict)  # the files of TLS: ca, cert, key
-    kind: str | None = None  # "module:Class", such as "distributed:LocalCluster"
-    options: Mapping[str, Any] = field(default_factory=dict)  # of the class, passed on unread
+from ailab_dataproc.cluster.configs import TLS, Cluster, find_cluster
+from ailab_dataproc.errors import ClusterFailed, InvalidRequest, MissingLibrary, SettingsError, require
 
 
 @contextlib.contextmanager
@@ -62,45 +45,10 @@ def connect(cluster: str, *, timeout: float = 10.0) -> Iterator[Any]:
         yield stack.enter_context(client)
 
 
-def find_cluster(cluster: str) -> Cluster:
-    """What an address, a name or a path stands for; nothing is connected or started."""
-    if "://" in cluster:
-        return Cluster(name=cluster, address=cluster)
-    file = configuration.find("clusters", cluster)
-    if file is None:
-        names = configuration.names("clusters")
-        raise unknown("cluster", cluster, names, hint="An address is written tcp://host:port.")
-    values = configuration.read(file, _KEYS)
-    if ("address" in values) == ("cluster" in values):
-        raise SettingsError(
-            f"{file}: found {' and '.join(values) or 'nothing'}, wanted either address: tcp://host:port "
-            "or cluster: module:Class. Keep one of the two."
-        )
-    return Cluster(
-        name=file.stem,
-        address=values.get("address"),
-        security=_files(file, values.get("security", {})),
-        kind=values.get("cluster"),
-        options=values.get("options", {}),
-    )
-
-
-def _files(config: Path, security: Mapping[Any, Any]) -> dict[str, str]:
-    found = {}
-    for key, value in security.items():
-        if key not in _TLS:
-            raise SettingsError(str(unknown("key", str(key), _TLS, where=f"{config}: security")))
-        path = Path(str(value)).expanduser()
-        if not path.is_file():
-            raise SettingsError(f"{config}: security: {key}: {path} does not exist. Ask who runs the cluster for it.")
-        found[key] = str(path)
-    return found
-
-
 def _security(cluster: Cluster) -> dict[str, Any]:
     if not cluster.security:
         return {}
-    files = {_TLS[key]: path for key, path in cluster.security.items()}
+    files = {TLS[key]: path for key, path in cluster.security.items()}
     return {"security": importlib.import_module("distributed").Security(require_encryption=True, **files)}
 
 
