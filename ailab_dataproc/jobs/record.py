@@ -116,9 +116,7 @@ class Work:
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     reference: str | None = None  # of a dataset
-    load: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # of `load`, such as split, columns, backend
+    load: Mapping[str, Any] = field(default_factory=dict)  # of `load`, such as split, columns, backend
     output: Mapping[str, Any] | None = None  # of `map_partitions`, such as name, version, schema
 
 
