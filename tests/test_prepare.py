@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import io
@@ -406,3 +407,15 @@ def test_two_preparations_at_once_make_one_version(define, data_dir, tmp_path):
     assert any(one.exception() is None for one in tries)
     small(dataset, str(tmp_path / "alone"))
     assert digests(version(data_dir)) == digests(version(tmp_path / "alone"))
+
+
+def _repeated(source, times):
+    for number in range(times):
+        yield {"user": number, "price": 1.0, "word": None}
+
+
+def test_a_read_may_be_a_partial_whose_arguments_count_as_code(make):
+    assert make(read=functools.partial(_repeated, times=3)).rows == {"train": 3}
+    assert make(read=functools.partial(_repeated, times=3)).reused
+    with pytest.raises(VersionConflict):
+        make(read=functools.partial(_repeated, times=4))

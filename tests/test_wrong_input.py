@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import importlib.util
 import io
@@ -71,6 +72,19 @@ def test_a_bad_version_is_refused(define, data_dir, version):
 def test_a_column_declared_twice_is_refused(define, data_dir):
     schema = pa.schema([column("user", pa.int64()), column("user", pa.int64())])
     refused(errors.InvalidDefinition, "'user' is declared twice", data_dir, lambda: define(schema=schema))
+
+
+def test_a_read_that_is_no_function_is_refused(bad):
+    class Reader:
+        def __call__(self, source):
+            yield GOOD
+
+    bad(errors.InvalidDefinition, "test/clicks: read is .*Reader.*, wanted a function", read=Reader())
+
+
+def test_a_partial_that_holds_what_changes_from_run_to_run_is_refused(bad):
+    read = functools.partial(lambda source, thing: iter([GOOD]), thing=object())
+    bad(errors.InvalidDefinition, "read is a functools.partial of .*object at 0x", read=read)
 
 
 def test_a_type_without_a_contract_is_refused(bad):

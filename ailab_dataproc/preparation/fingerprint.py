@@ -135,8 +135,32 @@ def _hash(value: Any) -> str:
 
 
 def _code(dataset: Dataset) -> list[str]:
-    """The source of the modules that define `read` and `sources`, without comments and documentation."""
-    return sorted({_stripped(_source_of(function)) for function in (dataset.read, dataset.sources) if function})
+    """The source of the modules that define `read` and `sources`, without comments and documentation.
+
+    Raises:
+        InvalidDefinition: there is no text of one, or a `functools.partial` holds what has no lasting name.
+    """
+    found = set()
+    for key, given in (("read", dataset.read), ("sources", dataset.sources)):
+        function: Any = given
+        while isinstance(function, functools.partial):
+            told = repr([function.args, function.keywords])
+            if " at 0x" in told:
+                raise InvalidDefinition(
+                    f"{dataset.name}: {key} is a functools.partial of {told}, which changes from run to run. Give it "
+                    "plain values, or an object whose repr() says what it holds."
+                )
+            found.add(told)
+            function = function.func
+        if function:
+            found.add(_stripped(_source_of(_routine(function, f"{dataset.name}: {key}"))))
+    return sorted(found)
+
+
+def _routine(function: Any, where: str) -> Any:
+    if inspect.isroutine(function) or inspect.isclass(function):
+        return function
+    raise InvalidDefinition(f"{where} is {function!r}, wanted a function or a functools.partial of one.")
 
 
 def _source_of(function: Any) -> str:
