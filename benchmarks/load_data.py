@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import tpch_data
 
 import ailab_dataproc as adp
 
@@ -88,13 +86,13 @@ def make(work: Path, scale: float, rows: int) -> dict[str, int]:
     Returns:
         Bytes of Parquet of each.
     """
-    _generate(work / "tpch", scale)
-    sources = sorted(map(str, (work / "tpch/lineitem").glob("*.parquet")))
+    tpch_data.generate(work / "tpch", scale, ["lineitem"])
+    sources = tpch_data.files(work / "tpch", "lineitem")
     tiny = work / "tiny.parquet"
     pq.write_table(pq.ParquetFile(sources[0]).read_row_group(0).slice(0, _TINY), tiny)
     for place, files, count in (("full", sources, rows), ("tiny", [str(tiny)], _TINY)):
         options: dict[str, Any] = {"data_dir": str(work / place), "formats": ("parquet",)}
-        adp.prepare(_lineitem(files), **options)
+        adp.prepare(tpch_data.dataset("lineitem", files, LINEITEM), **options)
         adp.prepare(
             LOG, sources={"train": f"synthetic:rows={count},seed=0", "test": "synthetic:rows=1,seed=1"}, **options
         )
@@ -157,27 +155,3 @@ def _case(one: Data, case: str) -> tuple[tuple[str, ...] | None, str | None]:
 
 def _files(work: Path, one: Data) -> list[str]:
     return Job(one.name, str(work / "full"), None, None, one.check).files
-
-
-def _generate(folder: Path, scale: float) -> None:
-    command = [str(Path(sys.executable).parent / "tpchgen-cli"), "parquet", "--tables=lineitem", "--parts=8", "--quiet"]
-    subprocess.run([*command, f"--scale-factor={scale}", f"--output-dir={folder}"], check=True)
-
-
-def _lineitem(files: list[str]) -> Any:
-    """Lineitem as TPC-H has it, but money as float64: pandas has no decimals but objects."""
-    found = pq.read_schema(files[0])
-    schema = pa.schema([adp.column(one.name, _plain(one.type), "see the specification of TPC-H") for one in found])
-
-    def read(source: Any) -> Iterator[pa.RecordBatch]:
-        with source.open() as file:
-            for batch in pq.ParquetFile(file).iter_batches(65_536, use_threads=False):
-                yield batch.cast(schema)
-
-    return adp.Dataset(name=LINEITEM, version="1.0.0", schema=schema, splits={"train": files}, read=read)
-
-
-def _plain(type_: pa.DataType) -> pa.DataType:
-    if pa.types.is_decimal(type_):
-        return pa.float64()
-    return pa.string() if type_ == pa.string_view() else type_
