@@ -63,4 +63,5 @@ def last_error(file: Path) -> str:
         log.seek(max(file.stat().st_size - _TAIL, 0))
         lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
     errors = [found["told"] for line in lines if (found := _ERROR.match(line))]
-    return (errors or lines or [""])[-1][:300]
+    causes = [told for told in errors if "failed to start" not in told]  # Dask wraps what went wrong in such lines
+    return (causes or errors or lines or [""])[-1][:300]

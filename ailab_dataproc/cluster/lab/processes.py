@@ -38,12 +38,12 @@ def tree(pid: int) -> list[Any]:
         return []
 
 
-def memory(pid: int) -> int:
-    """Bytes of a process and all below it."""
+def memory(pid: int, *, below: bool = True) -> int:
+    """Bytes of a process, and of all below it."""
     import psutil
 
     total = 0
-    for process in tree(pid):
+    for process in tree(pid) if below else tree(pid)[:1]:
         with contextlib.suppress(psutil.Error):
             total += process.memory_info().rss
     return total

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ailab_dataproc.cluster.diagnosis import explain
-from ailab_dataproc.cluster.security import host_of, security_for
+from ailab_dataproc.cluster.security import security_for
 
 JOB = "ailab-job-"  # how keys of jobs begin
 
@@ -34,7 +34,7 @@ class Seen:
     """A scheduler that answers."""
 
     address: str
-    dashboard: str | None  # a link, as seen from the scheduler's machine
+    dashboard: int | None  # its port on the scheduler's machine
     since: float  # seconds since 1970
     workers: tuple[Worker, ...]
 
@@ -62,11 +62,10 @@ def look(address: str, files: Mapping[str, str], timeout: float = 10.0) -> Seen:
         told, processing = asyncio.run(asyncio.wait_for(_ask(address, connection, timeout), timeout + 1))
     except (OSError, TimeoutError) as error:
         raise explain(address, connection["ssl_context"], timeout, error) from error
-    port = told["services"].get("dashboard")
     now = max((one["last_seen"] for one in told["workers"].values()), default=0.0)
     return Seen(
         address=address,
-        dashboard=f"http://{host_of(address)}:{port}/status" if port else None,
+        dashboard=told["services"].get("dashboard"),
         since=told["started"],
         workers=tuple(_worker(one, at, processing.get(at, ()), now) for at, one in told["workers"].items()),
     )

@@ -43,6 +43,7 @@ class Plan:
     members: tuple[Member, ...]
     environment: Mapping[str, str]  # of all members, beside that of who started them
     tls: str | None = None  # the folder of the certificates
+    dashboard: str | None = None  # the host where its page is; None: the scheduler runs elsewhere
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
