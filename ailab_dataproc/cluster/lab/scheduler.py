@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ailab_dataproc.cluster.diagnosis import explain
-from ailab_dataproc.cluster.security import security_for
+from ailab_dataproc.cluster.security import host_of, security_for
+from ailab_dataproc.errors import ClusterFailed
 
 JOB = "ailab-job-"  # how keys of jobs begin
 
@@ -56,6 +58,13 @@ def look(address: str, files: Mapping[str, str], timeout: float = 10.0) -> Seen:
         ClusterFailed: it doesn't answer, or refuses the certificate.
         SettingsError: the files are no certificates.
     """
+    # Dask tries again until its time is up; who asks how things are wants to know at once.
+    try:
+        socket.create_connection((host_of(address), int(address.rpartition(":")[2])), timeout).close()
+    except OSError as error:
+        raise ClusterFailed(
+            f"{address}: nobody listens there ({error.strerror or error}). Start the scheduler, or mend the address."
+        ) from error
     security = security_for(address, files, address)
     connection = security.get_connection_args("client")
     try:
