@@ -231,7 +231,7 @@ def test_a_killed_supervisor_takes_its_processes_along(clusters):
 
 def test_what_a_killed_supervisor_left_is_told_and_ended(clusters):
     plan = clusters(wanted()).plan
-    left = subprocess.Popen(["sleep", "300"], env={**os.environ, "AILAB_LAB_CLUSTER": plan.cookie})
+    left = subprocess.Popen(["sleep", "300"], env={**os.environ, processes.COOKIE: plan.cookie})
     try:
         os.kill(State.read(folder_of("lab")).supervisor.pid, signal.SIGKILL)
         until(lambda: len(processes.with_cookie(plan.cookie)) == 1, seconds=20)
@@ -362,7 +362,28 @@ def test_the_last_error_of_a_log_is_its_cause(tmp_path):
 def test_a_recycled_pid_is_not_taken_for_a_process():
     from ailab_dataproc.cluster.lab.state import Life
 
-    assert not Life(name="worker-0", pid=os.getpid(), created=1.0).alive()
+    assert not Life(name="worker-0", pid=os.getpid(), began="1").alive()
+
+
+def test_a_program_that_is_not_there_is_tried_again(tmp_path):
+    from ailab_dataproc.cluster.lab.supervisor import Kept
+
+    (tmp_path / "logs").mkdir()
+    member = Member(name="worker-0", command=("/nowhere/python",))
+    plan = Plan(name="lab", address="", cookie="none", members=(member,), environment={})
+    kept = Kept(member, plan, tmp_path)
+    kept.look()
+    kept.process.wait()
+    kept.look()
+    assert kept.life.last_exit.startswith("exit code 1 at ")
+    assert "FileNotFoundError" in last_error(tmp_path / "logs/worker-0.log")
+
+
+def test_a_log_that_can_not_be_written_stops_nobody(tmp_path):
+    log = Log(Path("/dev/full"))
+    process = subprocess.Popen([sys.executable, "-c", "print('x' * 300_000)"], stdout=subprocess.PIPE)
+    log.follow(process.stdout).join(timeout=30)
+    assert process.wait(timeout=30) == 0
 
 
 def test_what_ends_early_waits_longer_and_longer(tmp_path):

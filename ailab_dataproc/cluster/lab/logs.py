@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import threading
@@ -31,7 +32,8 @@ class Log:
         def pump() -> None:
             with pipe:
                 while content := os.read(pipe.fileno(), 1 << 16):
-                    self.write(content)
+                    with contextlib.suppress(OSError):  # a full disk loses lines; a full pipe would stop the process
+                        self.write(content)
 
         thread = threading.Thread(target=pump, daemon=True)
         thread.start()
