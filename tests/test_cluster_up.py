@@ -140,6 +140,13 @@ def test_status_tells_of_processes_workers_and_the_certificate(running):
     assert told.certificate.days == 729
 
 
+def test_who_knows_the_address_alone_sees_its_workers(running):
+    told = telling.status(running.plan.address)
+    assert told.here == "not here"
+    assert [one.name for one in told.seen.workers] == workers(running.plan)
+    assert "not started from this machine" in run("status", running.plan.address).output
+
+
 def test_status_is_for_people_and_for_scripts(running):
     assert "until" in run("status", "shared").output
     (told,) = json.loads(run("status", "--json").output)
@@ -252,6 +259,21 @@ def test_it_outlives_the_session_that_started_it():
         assert "python:     ailab_dataproc.connect('lab')" in done.stdout
         assert len(workers(Plan.read(folder_of("lab")))) == 1
     finally:
+        stop("lab")
+
+
+def test_interrupting_the_start_leaves_nothing():
+    asked = [sys.executable, "-m", "ailab_dataproc", "cluster", "up", "--port", "0", "--dashboard", "127.0.0.1:0"]
+    process = subprocess.Popen([*asked, "--memory", "1GB"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        until(lambda: lives().get("scheduler"))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+        assert not processes.with_cookie(Plan.read(folder_of("lab")).cookie)
+        assert State.read(folder_of("lab")) is None
+    finally:
+        process.kill()
+        process.communicate()
         stop("lab")
 
 
