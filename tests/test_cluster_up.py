@@ -189,8 +189,18 @@ def test_jobs_keep_a_cluster_from_being_ended(running):
         until(lambda: scheduler.look(running.plan.address, running.plan.files).jobs)
         refused = run("down", "shared")
     assert refused.exit_code == 2
-    assert f"1 job run or wait there: {JOB.removeprefix('ailab-job-')}." in refused.output
+    assert f"it has jobs that run or wait: {JOB.removeprefix('ailab-job-')}." in refused.output
     assert telling.status("shared").here == "runs"
+
+
+def test_jobs_that_wait_for_a_worker_are_seen(running):
+    import ailab_dataproc
+
+    with ailab_dataproc.connect("shared") as client:
+        waits = client.submit(sum, [], key="ailab-job-waits", resources={"GPU": 1})
+        until(lambda: "waits" in scheduler.look(running.plan.address, running.plan.files).waiting)
+        assert "jobs that no worker has yet: waits" in run("status", "shared").output
+        waits.cancel()
 
 
 def test_a_killed_scheduler_comes_back_under_its_address_and_its_workers_too(clusters):

@@ -110,8 +110,8 @@ def down(name: str, force: bool) -> None:
     from ailab_dataproc.cluster.lab import ending
 
     done = ending.down(name, force=force)
-    killed = f"; {done.killed} processes had to be killed" if done.killed else ""
-    jobs = f"; {len(done.jobs)} jobs ended with it: {', '.join(done.jobs)}" if done.jobs else ""
+    killed = f"; {_count(done.killed, 'process')} had to be killed" if done.killed else ""
+    jobs = f"; with it these jobs: {', '.join(done.jobs)}" if done.jobs else ""
     click.echo(f"cluster {name!r} ended{killed}{jobs}")
 
 
@@ -211,6 +211,8 @@ def _print_workers(seen: Seen) -> None:
             " ".join(one.jobs),
         )
     tables.console().print(table if seen.workers else "No worker has joined.")
+    if seen.waiting:
+        click.echo(f"jobs that no worker has yet: {' '.join(seen.waiting)}")
 
 
 def _age(since: str) -> str:
@@ -224,4 +226,4 @@ def _age(since: str) -> str:
 
 
 def _count(number: int, one: str) -> str:
-    return f"{number} {one}{'s' * (number != 1)}"
+    return f"{number} {one}{'es' * (number != 1) if one.endswith('s') else 's' * (number != 1)}"
