@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import importlib.util
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -58,12 +59,12 @@ def up(name: str, timeout: float, **given: Any) -> None:
     On further machines:  ailab-dataproc cluster up --join tls://192.168.1.5:8786 --gpus
     """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
     from ailab_dataproc import machine
-    from ailab_dataproc.cluster.lab import building, starting
+    from ailab_dataproc.cluster.lab import building, ports, starting
 
     if given["insecure"] and given["tls"]:
         raise click.UsageError("--insecure and --tls exclude each other.")
     given["gpus"] = _gpus() if given["gpus"] else ()
-    given["port"] = given["port"] or building.free_port(given["host"])
+    given["port"] = given["port"] or ports.check(given["host"], 0)
     tls = building.folder_of_tls(given.pop("tls"), given["host"], given["join"], given["insecure"])
     free = machine.free_memory()
     wanted = building.Wanted(name=name, cores=machine.processors(), free=free, tls=tls, **given)
@@ -126,9 +127,12 @@ def _gpus() -> tuple[str, ...]:
 
 
 def _print_started(started: Started) -> None:
+    from ailab_dataproc.cluster import validity
     from ailab_dataproc.cluster.lab import telling
 
     plan, seen = started.plan, started.seen
+    if plan.tls and (found := validity.check(Path(plan.tls))).soon:
+        click.echo(f"warning: {found.file} ends in {_count(found.days, 'day')}: make a new one", err=True)
     click.echo(f"cluster {plan.name!r} runs at {plan.address}, with {_count(len(seen.workers), 'worker')}")
     _print_dashboard(telling.link(seen, plan.dashboard), plan.address)
     click.echo(f"logs:       {started.logs}")

@@ -86,12 +86,6 @@ def folder_of_tls(folder: str | None, host: str, join: str | None, insecure: boo
     return str(Path(folder or FOLDER).expanduser().absolute())
 
 
-def free_port(host: str) -> int:
-    """A port that nobody listens at now."""
-    with socket.create_server((host, 0)) as found:
-        return int(found.getsockname()[1])
-
-
 def warnings(wanted: Wanted) -> Iterator[str]:
     """What was asked for and isn't wise."""
     found = sizes(wanted)
