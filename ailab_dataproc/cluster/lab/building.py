@@ -187,7 +187,7 @@ def _shared(wanted: Wanted, found: Sizes, name: str, slots: int, gpus: int = 0) 
         options += ["--local-directory", wanted.scratch]
     # Others must reach a worker that joins from another machine: unless --host says more, Dask finds its address.
     if wanted.host not in _ANY and not (wanted.join and _within(wanted.host) and not is_loopback(wanted.join)):
-        options += ["--host", wanted.host]
+        options += ["--host", _bracketed(wanted.host)]
     return [*options, *_certificates(wanted)]
 
 

@@ -29,6 +29,6 @@ def check(host: str, port: int) -> int:
                     "scheduler."
                 ) from error
             raise InvalidRequest(
-                f"--host: this machine can't listen at {host} port {port} ({error.strerror}). Give an address of its own."
+                f"--host: this machine can't listen at {host} port {port} ({error.strerror}). Give one of its own."
             ) from error
         return int(probe.getsockname()[1])
