@@ -135,7 +135,7 @@ def build(wanted: Wanted) -> Plan:
         members=(*members, *_workers(wanted)),
         environment=_environment(wanted),
         tls=wanted.tls,
-        dashboard=None if wanted.join else wanted.dashboard.rpartition(":")[0] or None,
+        dashboard=None if wanted.join else wanted.dashboard.rpartition(":")[0].strip("[]") or None,
     )
 
 
