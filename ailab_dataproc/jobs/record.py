@@ -18,8 +18,10 @@ CANCEL = "cancel.json"
 # Written once, by the worker, when no attempt follows.
 ENDED = "ended.json"
 
+TASK = "ailab-job-"  # the key of its task in Dask begins so; then its id
+
 State = Literal["queued", "running", "succeeded", "failed", "cancelled", "lost"]
-Outcome = Literal["succeeded", "failed", "cancelled"]
+Outcome = Literal["succeeded", "failed", "cancelled", "lost"]  # lost: too often with its worker
 
 
 class _Json:
