@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ailab_dataproc.loading import batches, even_splits, load, plan
     from ailab_dataproc.planning import Plan
     from ailab_dataproc.preparing import prepare
+    from ailab_dataproc.progressing import progress
     from ailab_dataproc.report import Report, last_report
     from ailab_dataproc.serving import transform_graph
     from ailab_dataproc.splitting import by_hash, by_value
@@ -34,6 +35,7 @@ _PUBLIC = {
     "batches": "loading",
     "even_splits": "loading",
     "Plan": "planning",
+    "progress": "progressing",
     "Report": "report",
     "last_report": "report",
 }
@@ -53,6 +55,7 @@ __all__ = [
     "load",
     "plan",
     "prepare",
+    "progress",
     "transform",
     "transform_graph",
 ]

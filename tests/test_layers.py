@@ -17,7 +17,7 @@ LAYERS = (
     ("errors", "definition"),
     ("settings", "configuration", "storage"),
     ("urls", "cache", "splitting", "download", "cluster"),
-    ("machine", "progress"),
+    ("machine", "progressing"),
     ("gpus",),
     ("dataset", "schema", "sizing", "literals"),
     ("manifest", "splits", "sampling", "filters", "guarantees", "pruning", "edge_cases", "calibration"),
