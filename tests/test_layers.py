@@ -14,7 +14,7 @@ import ailab_dataproc
 ROOT = Path(ailab_dataproc.__file__).parent
 # From the ground up; a module may import its own layer and those below.
 LAYERS = (
-    ("errors", "definition"),
+    ("errors", "definition", "functions"),
     ("settings", "configuration", "storage"),
     ("urls", "cache", "splitting", "download", "cluster"),
     ("machine", "progressing"),
