@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ailab_dataproc.dataset import Dataset, Source, column
     from ailab_dataproc.download import Download
+    from ailab_dataproc.jobs.job import Job
+    from ailab_dataproc.jobs.listing import list_jobs
+    from ailab_dataproc.jobs.submitting import submit
     from ailab_dataproc.loading import batches, even_splits, load, plan
     from ailab_dataproc.planning import Plan
     from ailab_dataproc.preparing import prepare
+    from ailab_dataproc.progressing import progress
     from ailab_dataproc.report import Report, last_report
     from ailab_dataproc.serving import transform_graph
     from ailab_dataproc.splitting import by_hash, by_value
@@ -34,13 +38,18 @@ _PUBLIC = {
     "batches": "loading",
     "even_splits": "loading",
     "Plan": "planning",
+    "progress": "progressing",
     "Report": "report",
     "last_report": "report",
+    "submit": "jobs.submitting",
+    "Job": "jobs.job",
+    "list_jobs": "jobs.listing",
 }
 
 __all__ = [
     "Dataset",
     "Download",
+    "Job",
     "Plan",
     "Report",
     "Source",
@@ -50,9 +59,12 @@ __all__ = [
     "column",
     "even_splits",
     "last_report",
+    "list_jobs",
     "load",
     "plan",
     "prepare",
+    "progress",
+    "submit",
     "transform",
     "transform_graph",
 ]

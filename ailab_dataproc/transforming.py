@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
-from ailab_dataproc import storage
+from ailab_dataproc import functions, storage
 from ailab_dataproc.dataset import Dataset, check_name, check_version, is_pii
 from ailab_dataproc.errors import InvalidRequest, require, unknown
 from ailab_dataproc.loading import open_known
@@ -102,7 +100,7 @@ def transform(  # noqa: PLR0913 - all but the first two have a name, and most a 
     settings = load_settings()
     settings = replace(settings, data_dir=data_dir) if data_dir else settings
     prepared = open_known(reference, settings)
-    label = _label(preprocessing_fn)
+    label = functions.label(preprocessing_fn, "preprocessing_fn")
     check_name(name)
     check_version(version, where=name)
     given: dict[str, Any] = {"runner": runner, "workers": workers, "cluster": cluster, "beam_options": beam_options}
@@ -115,7 +113,7 @@ def transform(  # noqa: PLR0913 - all but the first two have a name, and most a 
         asked=asked,
         lineage=asked.lineage(label, code_hash(preprocessing_fn, label), public),
         words={"description": description, "owner": owner or prepared.manifest.owner},
-        options=Options(**given, definition=_file(preprocessing_fn)),
+        options=Options(**given, definition=functions.file(preprocessing_fn)),
     )
     return making.there() or making.make(preprocessing_fn)
 
@@ -184,22 +182,6 @@ class _Making:
             owner=self.words["owner"],
             license=prepared.manifest.license,
         )
-
-
-def _label(function: Any) -> str:
-    while isinstance(function, functools.partial):
-        function = function.func
-    if not callable(function):
-        raise InvalidRequest(f"preprocessing_fn={function!r}: wanted a function. Pass it without calling it.")
-    module = getattr(function, "__module__", "")
-    name = getattr(function, "__qualname__", type(function).__name__)
-    return name if module in ("", None, "__main__") else f"{module}.{name}"
-
-
-def _file(function: Any) -> str | None:
-    while isinstance(function, functools.partial):
-        function = function.func
-    return inspect.getsourcefile(function) if inspect.isroutine(function) else None
 
 
 def _outputs(spec: Mapping[str, Any], graph: Graph, public: Sequence[str]) -> pa.Schema:

@@ -14,10 +14,10 @@ import ailab_dataproc
 ROOT = Path(ailab_dataproc.__file__).parent
 # From the ground up; a module may import its own layer and those below.
 LAYERS = (
-    ("errors", "definition"),
+    ("errors", "definition", "functions"),
     ("settings", "configuration", "storage"),
     ("urls", "cache", "splitting", "download", "cluster"),
-    ("machine", "progress"),
+    ("machine", "progressing"),
     ("gpus",),
     ("dataset", "schema", "sizing", "literals"),
     ("manifest", "splits", "sampling", "filters", "guarantees", "pruning", "edge_cases", "calibration"),
