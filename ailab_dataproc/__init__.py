@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ailab_dataproc.dataset import Dataset, Source, column
     from ailab_dataproc.download import Download
     from ailab_dataproc.loading import batches, even_splits, load, plan
+    from ailab_dataproc.mapping import map_partitions
     from ailab_dataproc.planning import Plan
     from ailab_dataproc.preparing import prepare
     from ailab_dataproc.report import Report, last_report
@@ -28,6 +29,7 @@ _PUBLIC = {
     "Download": "download",
     "prepare": "preparing",
     "transform": "transforming",
+    "map_partitions": "mapping",
     "transform_graph": "serving",
     "load": "loading",
     "plan": "loading",
@@ -51,6 +53,7 @@ __all__ = [
     "even_splits",
     "last_report",
     "load",
+    "map_partitions",
     "plan",
     "prepare",
     "transform",
