@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ailab_dataproc.jobs.listing import list_jobs
     from ailab_dataproc.jobs.submitting import submit
     from ailab_dataproc.loading import batches, even_splits, load, plan
+    from ailab_dataproc.mapping import map_partitions
     from ailab_dataproc.planning import Plan
     from ailab_dataproc.preparing import prepare
     from ailab_dataproc.progressing import progress
@@ -32,6 +33,7 @@ _PUBLIC = {
     "Download": "download",
     "prepare": "preparing",
     "transform": "transforming",
+    "map_partitions": "mapping",
     "transform_graph": "serving",
     "load": "loading",
     "plan": "loading",
@@ -61,6 +63,7 @@ __all__ = [
     "last_report",
     "list_jobs",
     "load",
+    "map_partitions",
     "plan",
     "prepare",
     "progress",
