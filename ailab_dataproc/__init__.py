@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from ailab_dataproc.jobs.listing import list_jobs
     from ailab_dataproc.jobs.submitting import submit
     from ailab_dataproc.loading import batches, even_splits, load, plan
+    from ailab_dataproc.mapping import map_partitions
     from ailab_dataproc.planning import Plan
     from ailab_dataproc.preparing import prepare
+    from ailab_dataproc.progressing import progress
     from ailab_dataproc.report import Report, last_report
     from ailab_dataproc.serving import transform_graph
     from ailab_dataproc.splitting import by_hash, by_value
@@ -33,12 +35,14 @@ _PUBLIC = {
     "Download": "download",
     "prepare": "preparing",
     "transform": "transforming",
+    "map_partitions": "mapping",
     "transform_graph": "serving",
     "load": "loading",
     "plan": "loading",
     "batches": "loading",
     "even_splits": "loading",
     "Plan": "planning",
+    "progress": "progressing",
     "Report": "report",
     "last_report": "report",
     "submit": "jobs.submitting",
@@ -62,8 +66,10 @@ __all__ = [
     "last_report",
     "list_jobs",
     "load",
+    "map_partitions",
     "plan",
     "prepare",
+    "progress",
     "submit",
     "transform",
     "transform_graph",

@@ -104,6 +104,7 @@ class Ended(_Json):
     memory: int = 0  # bytes at the peak, of all its processes
     result: int | None = None  # bytes of attempts/N/result.pkl; None: it has no result
     worker: str = ""
+    final: bool = False  # another attempt would end the same way, such as one that took too long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
