@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ailab_dataproc.cluster import connect
     from ailab_dataproc.dataset import Dataset, Source, column
     from ailab_dataproc.download import Download
     from ailab_dataproc.loading import batches, even_splits, load, plan
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 
 # Imported on first use: `import ailab_dataproc` loads no pyarrow, pandas, dask, beam or tensorflow.
 _PUBLIC = {
+    "connect": "cluster",
     "Dataset": "dataset",
     "Source": "dataset",
     "column": "dataset",
@@ -50,6 +52,7 @@ __all__ = [
     "by_hash",
     "by_value",
     "column",
+    "connect",
     "even_splits",
     "last_report",
     "load",

@@ -16,8 +16,9 @@ ROOT = Path(ailab_dataproc.__file__).parent
 LAYERS = (
     ("errors", "definition", "functions"),
     ("settings", "configuration", "storage"),
+    ("machine",),
     ("urls", "cache", "splitting", "download", "cluster"),
-    ("machine", "progress"),
+    ("progress",),
     ("gpus",),
     ("dataset", "schema", "sizing", "literals"),
     ("manifest", "splits", "sampling", "filters", "guarantees", "pruning", "edge_cases", "calibration"),
