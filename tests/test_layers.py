@@ -18,7 +18,7 @@ LAYERS = (
     ("settings", "configuration", "storage"),
     ("machine",),
     ("urls", "cache", "splitting", "download", "cluster"),
-    ("progress",),
+    ("progressing",),
     ("gpus",),
     ("dataset", "schema", "sizing", "literals"),
     ("manifest", "splits", "sampling", "filters", "guarantees", "pruning", "edge_cases", "calibration"),
