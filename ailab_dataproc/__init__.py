@@ -6,12 +6,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ailab_dataproc.cluster import connect
     from ailab_dataproc.dataset import Dataset, Source, column
     from ailab_dataproc.download import Download
     from ailab_dataproc.jobs.job import Job
     from ailab_dataproc.jobs.listing import list_jobs
     from ailab_dataproc.jobs.submitting import submit
     from ailab_dataproc.loading import batches, even_splits, load, plan
+    from ailab_dataproc.mapping import map_partitions
     from ailab_dataproc.planning import Plan
     from ailab_dataproc.preparing import prepare
     from ailab_dataproc.progressing import progress
@@ -24,6 +26,7 @@ __version__ = "0.1.0"
 
 # Imported on first use: `import ailab_dataproc` loads no pyarrow, pandas, dask, beam or tensorflow.
 _PUBLIC = {
+    "connect": "cluster",
     "Dataset": "dataset",
     "Source": "dataset",
     "column": "dataset",
@@ -32,6 +35,7 @@ _PUBLIC = {
     "Download": "download",
     "prepare": "preparing",
     "transform": "transforming",
+    "map_partitions": "mapping",
     "transform_graph": "serving",
     "load": "loading",
     "plan": "loading",
@@ -57,10 +61,12 @@ __all__ = [
     "by_hash",
     "by_value",
     "column",
+    "connect",
     "even_splits",
     "last_report",
     "list_jobs",
     "load",
+    "map_partitions",
     "plan",
     "prepare",
     "progress",

@@ -1,4 +1,4 @@
-"""Functions that people hand over, or name as MODULE:FUNCTION or FILE.py:FUNCTION: found, named, and where they stand."""
+"""Functions that people hand over, or name as MODULE:FUNCTION or FILE.py:FUNCTION: found, named, placed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def find(text: str) -> Callable[..., Any]:
     known = [one for one in vars(found) if callable(getattr(found, one))]
     if name not in known:
         raise unknown("function", name, known, where=place)
-    return getattr(found, name)  # type: ignore[no-any-return]
+    return getattr(found, name)
 
 
 def label(function: Any, argument: str) -> str:

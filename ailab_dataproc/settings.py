@@ -76,11 +76,11 @@ def load_settings(path: str | Path | None = None) -> Settings:
         if key in values:
             values[key] = tuple(values[key])
     if "cache_bytes" in values:
-        values["cache_bytes"] = _parse_bytes(values["cache_bytes"], "cache_bytes")
+        values["cache_bytes"] = parse_bytes(values["cache_bytes"], "cache_bytes")
     return Settings(**values)
 
 
-def _parse_bytes(text: str | int, where: str) -> int:
+def parse_bytes(text: str | int, where: str) -> int:
     """``"20 GB"`` as a number of bytes."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", str(text).strip().replace("_", ""))
     if not found or found[2].upper() not in _UNITS:

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from ailab_dataproc import gpus as nvml
+from ailab_dataproc.cluster import asking
 from ailab_dataproc.machine import free_memory, processors
 
 
@@ -71,7 +72,7 @@ class Machine:
             client: a `distributed.Client`; not an asynchronous one.
         """
         found = client.scheduler_info(n_workers=-1)["workers"]
-        looked = client.run(_look, on_error="return") if found else {}
+        looked = client.sync(asking.run, client.scheduler, _look) if found else {}
         hosts: dict[str, list[tuple[Worker, int]]] = {}  # each worker, and what is free around it
         devices: dict[str, nvml.Gpu] = {}
         reason = "the cluster has no worker"

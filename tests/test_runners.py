@@ -387,8 +387,8 @@ def test_each_cluster_that_comes_with_the_package_is_understood(file, monkeypatc
 def test_a_cluster_of_the_user_goes_before_that_of_the_package():
     own = Path("~/.config/ailab_dataproc/clusters/local.yaml").expanduser()
     own.parent.mkdir(parents=True)
-    own.write_text("address: tcp://10.0.0.1:8786\n")
-    assert find_cluster("local").address == "tcp://10.0.0.1:8786"
+    own.write_text("address: tls://10.0.0.1:8786\n")
+    assert find_cluster("local").address == "tls://10.0.0.1:8786"
 
 
 @pytest.mark.parametrize(

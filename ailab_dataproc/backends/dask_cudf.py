@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import importlib.util
 import logging
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from ailab_dataproc.backends import device
 from ailab_dataproc.backends.cudf import read_parts, to_arrow
 from ailab_dataproc.backends.partitions import collected, grouped, partitioned
 from ailab_dataproc.backends.shards import Selection
-from ailab_dataproc.cluster import connect
+from ailab_dataproc.cluster import open_client
 from ailab_dataproc.errors import BackendRefused
 from ailab_dataproc.report import count_bytes
 from ailab_dataproc.sizing import Machine, Need
@@ -169,6 +168,4 @@ def _start(machine: Machine) -> None:
         "Connect a dask.distributed.Client of your own before, and it is used instead.",
         len(machine.gpus),
     )
-    stack = contextlib.ExitStack()
-    stack.enter_context(connect("gpu", timeout=60))
-    atexit.register(stack.close)
+    atexit.register(open_client("gpu", timeout=60).close)

@@ -2,98 +2,185 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import contextlib
+import functools
 import importlib
+import os
+import socket
 import sys
-from collections.abc import Iterator
-from importlib.machinery import ModuleSpec
-from typing import Any
+import threading
+import warnings
+from typing import TYPE_CHECKING, Any
 
-from ailab_dataproc.cluster.configs import TLS, Cluster, find_cluster
-from ailab_dataproc.errors import ClusterFailed, InvalidRequest, MissingLibrary, SettingsError, require
+from ailab_dataproc.cluster import asking, diagnosis, versions
+from ailab_dataproc.cluster.configs import Cluster, find_cluster
+from ailab_dataproc.cluster.security import scheme_of, security_for
+from ailab_dataproc.cluster.starting import start
+from ailab_dataproc.errors import ClusterFailed, require
+from ailab_dataproc.settings import load_settings
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+_AGAIN = 30.0  # seconds that a client looks for its scheduler when that is restarted
+_GRACE = 1.0  # seconds for Dask to say that its time is up
+_WORKERS = 10.0  # seconds, more than `asking` waits for silent workers
+_shown: set[str] = set()  # dashboards whose link was printed
 
 
-@contextlib.contextmanager
-def connect(cluster: str, *, timeout: float = 10.0) -> Iterator[Any]:
-    """Connect to a Dask cluster while the block runs; a cluster that is started here is closed with it.
+def connect(name: str | None = None, *, timeout: float = 10.0) -> Client:
+    """Connect to a Dask cluster; a cluster that is started here ends when the client is closed.
+
+    Use it as ``with connect() as client:`` or, in a notebook, as ``client = connect()``. Where somebody is looking, the
+    dashboard's link is printed once.
 
     Args:
-        cluster: the address of a scheduler (``tcp://host:8786``, ``tls://host:8786``), the name of a file in
-            ``~/.config/ailab_dataproc/clusters`` or of those that come with the package, or a path to such a file.
+        name: the address of a scheduler (``tls://host:8786``), the name of a file in
+            ``~/.config/ailab_dataproc/clusters`` or of those that come with the package, or a path to such a file. By
+            default, inside a job the job's own cluster, else the setting ``cluster``, else ``"local"``.
         timeout: seconds to wait for the scheduler.
-
-    Yields:
-        The `distributed.Client`.
 
     Raises:
         UnknownName: there is no such configuration.
-        SettingsError: the configuration can't be understood.
-        ClusterFailed: no scheduler answers, or the cluster doesn't start.
+        SettingsError: the configuration, or a certificate, can't be understood.
+        InvalidRequest: the address isn't encrypted, and not on this machine.
+        MissingLibrary: the library of this kind of cluster isn't installed.
+        ClusterFailed: no scheduler answers, it refuses the certificate, the cluster doesn't start, or it has versions
+            that don't go together with those here.
     """
-    found = find_cluster(cluster)
+    client = open_client(name, timeout=timeout)
+    _show_dashboard(client)
+    return client
+
+
+def open_client(name: str | None = None, *, timeout: float = 10.0) -> Client:
+    """As `connect`, without a word: for what uses a cluster on the way."""
     require("distributed", "dask")
-    distributed = importlib.import_module("distributed")
-    with contextlib.ExitStack() as stack:
-        place = found.address or stack.enter_context(_started(found))
-        try:
-            client = distributed.Client(place, timeout=timeout, **_security(found))
-        except (OSError, ValueError) as error:
-            raise ClusterFailed(
-                f"{found.address or found.name}: no Dask scheduler answers within {timeout:.0f} s "
-                f"({_first_line(error)}). Start it with `dask scheduler`, or mend the address."
-            ) from error
-        yield stack.enter_context(client)
-
-
-def _security(cluster: Cluster) -> dict[str, Any]:
-    if not cluster.security:
-        return {}
-    files = {TLS[key]: path for key, path in cluster.security.items()}
-    return {"security": importlib.import_module("distributed").Security(require_encryption=True, **files)}
-
-
-@contextlib.contextmanager
-def _started(cluster: Cluster) -> Iterator[Any]:
-    kind = _class(cluster)
+    found = _own() if name is None else find_cluster(name)
+    if found.address:
+        security = security_for(found.address, found.security, found.name)
+        return _client(found.address, security, timeout=timeout)
+    started = start(found)
     try:
-        with _main_stays_here():
-            started = kind(**cluster.options)
-    except TypeError as error:
-        raise InvalidRequest(f"cluster {cluster.name!r}: {cluster.kind} refuses its options ({error}).") from error
-    except Exception as error:  # such as NVML's own, where there is no driver
-        raise ClusterFailed(f"cluster {cluster.name!r}: {cluster.kind} didn't start ({_first_line(error)}).") from error
-    with started:
-        yield started
+        client = _client(
+            str(started.scheduler_address), getattr(started, "security", None), timeout=timeout, started=started
+        )
+    except BaseException:
+        started.close()
+        raise
+    return client
 
 
-@contextlib.contextmanager
-def _main_stays_here() -> Iterator[None]:
-    """A script without `if __name__ == "__main__"` isn't run again in each process, where it would start clusters too.
+def check_versions(client: Any) -> None:
+    """Compare the versions of a cluster with those here again: workers may have come since.
 
-    Multiprocessing runs no main module of this name again. Dask sends what a script defines by value.
+    Raises:
+        ClusterFailed: one of them doesn't go together with what is here.
     """
-    main: Any = sys.modules["__main__"]
-    before = main.__spec__
-    main.__spec__ = ModuleSpec("__main__", None)
+    told = client.sync(asking.ask_versions, client.scheduler)
+    versions.check(str(client.scheduler.address), told, versions.here())
+
+
+def _own() -> Cluster:
+    """The cluster that is meant where none is named."""
+    import dask
+
+    job = os.environ.get("AILAB_JOB")
+    if not job:
+        return find_cluster(load_settings().cluster or "local")
+    address = dask.config.get("scheduler-address", None)
+    if not address:
+        raise ClusterFailed(f"job {job}: its environment has no DASK_SCHEDULER_ADDRESS. Name a cluster: connect(name).")
+    return Cluster(name=address, address=address, insecure=True)  # who submitted it has chosen this cluster
+
+
+def _client(address: str, security: Any, *, timeout: float, started: Any = None) -> Client:
+    if scheme_of(address) != "inproc":  # there everything is this very process
+        told = _ask(address, security, timeout)
+        versions.check(address, told, versions.here())
+    from distributed.versions import VersionMismatchWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VersionMismatchWarning)  # a table of what has been looked at above
+        place = address if started is None else started
+        client = _client_class()(place, timeout=max(timeout, _AGAIN), security=security)
+    client._ailab_started = started
+    return client
+
+
+@functools.cache
+def _client_class() -> Any:
+    """Made late: importing distributed takes half a second."""
+    distributed: Any = importlib.import_module("distributed")
+
+    class Client(distributed.Client):  # type: ignore[misc]
+        """A client with which the cluster that was started for it ends."""
+
+        _ailab_started: Any = None
+
+        def close(self, *args: Any, **kwargs: Any) -> Any:
+            """Close the client, then its cluster."""
+            closing: Any = super().close(*args, **kwargs)
+            started, self._ailab_started = self._ailab_started, None
+            if started is not None:
+                started.close()
+            return closing
+
+    return Client
+
+
+def _ask(address: str, security: Any, timeout: float) -> versions.Told:
+    """The versions of a cluster. Dask's client would wait for ever on what accepts a connection and says nothing."""
+    arguments = security.get_connection_args("client") if security else {}
+    context = arguments.get("ssl_context")
+    if scheme_of(address) in ("tcp", "tls") and not diagnosis.resolves(address):
+        raise diagnosis.explain(address, context, timeout, OSError("unknown host"))
+
+    async def ask() -> versions.Told:
+        distributed: Any = importlib.import_module("distributed")
+        async with distributed.rpc(address, timeout=timeout, connection_args=arguments) as scheduler:
+            await asyncio.wait_for(scheduler.identity(n_workers=0), timeout + _GRACE)
+            return await asyncio.wait_for(asking.ask_versions(scheduler), timeout + _WORKERS)
+
     try:
-        yield
-    finally:
-        main.__spec__ = before
+        return _elsewhere(ask())
+    except Exception as error:
+        raise diagnosis.explain(address, context, timeout, error) from error
 
 
-def _class(cluster: Cluster) -> Any:
-    module, _, name = (cluster.kind or "").partition(":")
+def _elsewhere(asked: Any) -> Any:
+    """Run a coroutine in a thread with a loop of its own: a notebook's thread has one that runs."""
+    answer: concurrent.futures.Future[Any] = concurrent.futures.Future()
+
+    def work() -> None:
+        try:
+            answer.set_result(asyncio.run(asked))
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=work, daemon=True, name="ailab-connect").start()
+    return answer.result()
+
+
+def _show_dashboard(client: Any) -> None:
+    """Print the link once, where somebody sees it and it leads somewhere."""
+    if not (sys.stderr.isatty() or "ipykernel" in sys.modules):
+        return
     try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, ValueError) as error:
-        raise MissingLibrary(
-            f"cluster {cluster.name!r}: {cluster.kind!r} can't be imported ({error}). Install its library."
-        ) from error
-    except AttributeError as error:
-        raise SettingsError(f"cluster {cluster.name!r}: {module} has no {name!r}. Wanted module:Class.") from error
+        link = client.dashboard_link
+    except KeyError:  # it has none
+        return
+    if link and link not in _shown and _answers(link):
+        _shown.add(link)
+        print(f"Dask dashboard: {link}", file=sys.stderr)
 
 
-def _first_line(error: BaseException) -> str:
-    while error.__cause__:  # Dask wraps what went wrong in a worker's process
-        error = error.__cause__
-    return str(error).strip().split("\n", 1)[0] or type(error).__name__
+def _answers(link: str) -> bool:
+    from urllib.parse import urlsplit
+
+    place = urlsplit(link)
+    with contextlib.suppress(OSError), socket.create_connection((place.hostname or "", place.port or 443), 0.5):
+        return True
+    return False

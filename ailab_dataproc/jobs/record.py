@@ -18,8 +18,10 @@ CANCEL = "cancel.json"
 # Written once, by the worker, when no attempt follows.
 ENDED = "ended.json"
 
+TASK = "ailab-job-"  # the key of its task in Dask begins so; then its id
+
 State = Literal["queued", "running", "succeeded", "failed", "cancelled", "lost"]
-Outcome = Literal["succeeded", "failed", "cancelled"]
+Outcome = Literal["succeeded", "failed", "cancelled", "lost"]  # lost: too often with its worker
 
 
 class _Json:
@@ -102,6 +104,7 @@ class Ended(_Json):
     memory: int = 0  # bytes at the peak, of all its processes
     result: int | None = None  # bytes of attempts/N/result.pkl; None: it has no result
     worker: str = ""
+    final: bool = False  # another attempt would end the same way, such as one that took too long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,37 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from ailab_dataproc.errors import InvalidRequest
+from ailab_dataproc.jobs import code as projects
+from ailab_dataproc.jobs.amounts import bytes_of, count_of, now, seconds_of
+from ailab_dataproc.jobs.carried import Carried
+from ailab_dataproc.jobs.entry import Entry, entry_of
+from ailab_dataproc.jobs.environment import check_environment, take_secrets
+from ailab_dataproc.jobs.folders import new_id, user
+from ailab_dataproc.jobs.handing import Files, check_workers, connected, hand_over, versions
 from ailab_dataproc.jobs.job import Job
+from ailab_dataproc.jobs.pickling import pickled
+from ailab_dataproc.jobs.record import Asked, Work
+from ailab_dataproc.settings import Settings, load_settings
+
+# What says how the dataset is loaded, as it is where nothing is said.
+_LOAD = {
+    "split": "all",
+    "columns": None,
+    "filters": None,
+    "limit": None,
+    "sample": None,
+    "seed": 0,
+    "backend": "auto",
+    "nulls": "refuse",
+    "dtypes": "arrow",
+    "allow_pii": False,
+}
 
 
 def submit(  # noqa: PLR0913 - the one place where all choices of a job stand
@@ -28,7 +55,7 @@ def submit(  # noqa: PLR0913 - the one place where all choices of a job stand
     output: str | None = None,
     version: str | None = None,
     schema: Any = None,
-    cluster: str | None = None,
+    cluster: Any = None,
     name: str | None = None,
     cores: int = 1,
     memory: int | str | None = None,
@@ -50,12 +77,21 @@ def submit(  # noqa: PLR0913 - the one place where all choices of a job stand
         dataset: a prepared dataset, ``name`` or ``name:1.2.0``; the function gets it loaded, as its first argument.
         args: further arguments of the function, or of the script as strings.
         kwargs: keyword arguments of the function.
-        split: of the dataset, as of `load`; likewise columns, filters, limit, sample, seed, backend, nulls, dtypes,
-            allow_pii. ``backend="auto"`` is decided where the job runs, for the memory and GPUs there.
+        split: of the dataset, as of `load`; likewise what follows up to `allow_pii`.
+        columns: see `plan`.
+        filters: see `plan`.
+        limit: see `plan`.
+        sample: see `plan`.
+        seed: see `plan`.
+        backend: see `load`; ``"auto"`` is decided where the job runs, for the memory and GPUs there.
+        nulls: see `plan`.
+        dtypes: see `plan`.
+        allow_pii: see `plan`.
         output: the name of a dataset to make: the function maps the parts of `dataset`; see `map_partitions`.
         version: of `output`, ``"1.0.0"``.
         schema: of `output`.
-        cluster: a name or an address, as of `connect`; by default the Client of this process, else the setting.
+        cluster: a name or an address, as of `connect`, or a Dask client; by default the client that this process is
+            connected with, else the setting ``cluster``.
         name: for people; by default that of the function or script.
         cores: job slots that it takes on its worker. Its processes aren't held to so many cores.
         memory: what its processes may take, ``"8GB"`` or bytes. It waits for a worker that has so much to give, and is
@@ -79,4 +115,78 @@ def submit(  # noqa: PLR0913 - the one place where all choices of a job stand
         InvalidRequest, UnknownName, SettingsError, ClusterFailed, StorageFailed: each with one sentence; then there is
             no job.
     """
-    raise NotImplementedError
+    given = locals()
+    environment, values = check_environment(env), take_secrets(secrets)
+    entry = entry_of(function_or_script, code)
+    settings = load_settings()
+    work = _work(entry, given)
+    packed = _packed(entry, given, settings)
+    texts = tuple(str(one) for one in args) if entry.script else ()
+    asked = Asked(
+        id=new_id(name or entry.label),
+        name=name or entry.label,
+        user=user(),
+        created=now(),
+        cluster="",  # is filled in when it is known
+        entry=shlex.join((entry.label, *texts)),
+        script=entry.script,
+        args=texts,
+        cores=count_of(cores, "cores", 1),
+        memory=bytes_of(memory, "memory"),
+        gpus=count_of(gpus, "gpus"),
+        environment=environment,
+        secrets=tuple(secrets),
+        priority=priority,
+        retries=count_of(retries, "retries"),
+        restarts=count_of(restarts, "restarts"),
+        time_limit=seconds_of(time_limit, "time_limit"),
+        settings=projects.settings_for(settings, packed),
+        dataset=_dataset(given),
+        output=f"{output}:{version}" if output else None,
+        versions=versions(),
+    )
+    files = Files(asked, work, packed.content if packed else None)
+    with connected(cluster, settings) as (client, found):
+        check_workers(client, asked, wait=wait_for_workers)
+        files = replace(files, asked=replace(asked, cluster=found))
+        carried = Carried(values, settings.storage_options, settings.storage_options)
+        return Job.at(hand_over(client, files, settings, carried))
+
+
+def _work(entry: Entry, given: Mapping[str, Any]) -> bytes | None:
+    """What a job of Python calls; None of a script."""
+    load = {name: given[name] for name, usual in _LOAD.items() if given[name] != usual}
+    if entry.script:
+        for name in ("dataset", "kwargs", "output", "version", "schema", *load):
+            if name in load or given[name] is not None:
+                raise InvalidRequest(f"{name}: is for functions, but {entry.label} is a script, which loads by itself.")
+        return None
+    if given["dataset"] is None and (load or given["output"]):
+        name = next(iter(load), "output")
+        raise InvalidRequest(f"{name}: says how a dataset is loaded, but no dataset is named.")
+    if bool(given["output"]) != bool(given["version"]):
+        raise InvalidRequest("output and version: wanted both, such as output='lab/clicks', version='1.0.0'.")
+    output = {name: given[key] for name, key in (("name", "output"), ("version", "version"), ("schema", "schema"))}
+    work = Work(
+        function=entry.function,
+        args=tuple(given["args"]),
+        kwargs=dict(given["kwargs"] or {}),
+        reference=given["dataset"],
+        load=load,
+        output=output if given["output"] else None,
+    )
+    return pickled(work, entry.project)
+
+
+def _packed(entry: Entry, given: Mapping[str, Any], settings: Settings) -> projects.Packed | None:
+    if entry.project is None:
+        return None
+    limit = bytes_of(given["code_limit"], "code_limit") or projects.LIMIT
+    without = (settings.data_dir, settings.jobs_dir, settings.cache_dir, settings.downloads)
+    always = (entry.file,) if entry.file else ()
+    return projects.pack(entry.project, limit, always=always, without=[one for one in without if one])
+
+
+def _dataset(given: Mapping[str, Any]) -> str | None:
+    """For people."""
+    return f"{given['dataset']} {given['split']}" if given["dataset"] else None

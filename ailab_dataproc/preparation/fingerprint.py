@@ -14,6 +14,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from ailab_dataproc import storage, urls
 from ailab_dataproc.dataset import Dataset, Source, is_pii, shape
 from ailab_dataproc.errors import InvalidDefinition, StorageFailed
@@ -48,10 +50,9 @@ def fingerprint_parts(
         formats: the formats that are written.
         lineage: of a derived version; it has the author's code.
     """
-    columns = [(one.name, str(one.type), one.nullable, shape(one), is_pii(one)) for one in dataset.schema]
     members = {split: [(source.identity, source.size) for source in found] for split, found in sources.items()}
     parts = {
-        "schema": _hash(columns),
+        "schema": schema_part(dataset.schema),
         **(lineage_parts(lineage) if lineage else {"code": _hash(_code(dataset))}),
         "sources": _hash(members),
         "layout": layout_part(layout, formats),
@@ -71,6 +72,11 @@ def lineage_parts(lineage: Lineage) -> dict[str, str]:
         "code": _hash([told["function"], told["code"]]),
         "options": _hash([told["step"], told["options"]]),
     }
+
+
+def schema_part(schema: pa.Schema) -> str:
+    """The columns, without what they mean."""
+    return _hash([(one.name, str(one.type), one.nullable, shape(one), is_pii(one)) for one in schema])
 
 
 def layout_part(layout: Layout, formats: Sequence[str]) -> str:

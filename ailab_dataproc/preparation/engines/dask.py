@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ailab_dataproc.cluster import connect, find_cluster
+from ailab_dataproc.cluster import find_cluster, open_client
 from ailab_dataproc.errors import AilabError, ClusterFailed, InvalidRequest, require
 from ailab_dataproc.preparation.engines import dask_workers
 from ailab_dataproc.preparation.engines.items import spoken
@@ -49,7 +49,7 @@ class DaskEngine:
     @contextmanager
     def open(self, stage: Folder) -> Iterator[Callable[..., None]]:
         """Connect, and look at each worker: its versions, and whether it reads and writes the stage."""
-        with connect(self.cluster) as client:
+        with open_client(self.cluster) as client:
             self.workers = dask_workers.check(client, stage, patience=_PATIENCE)
             yield functools.partial(_run, client)
 

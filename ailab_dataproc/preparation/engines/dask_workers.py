@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from ailab_dataproc.cluster import check_versions
+from ailab_dataproc.cluster.asking import looker
 from ailab_dataproc.errors import AilabError, ClusterFailed
 from ailab_dataproc.preparation.engines import versions
 from ailab_dataproc.storage import Folder
@@ -36,13 +38,8 @@ def check(client: Any, stage: Folder, *, patience: float) -> int:
 
 
 def _check_versions(client: Any) -> None:
-    wanted = versions.here()
-    # Python first, as Dask tells it: code is pickled for one minor version only.
-    told = client.get_versions()
-    for address, one in {"scheduler": told["scheduler"], **told["workers"]}.items():
-        python = ".".join(one["packages"]["python"].split(".")[:2])
-        _refuse(address, {"python": python}, {"python": wanted["python"]})
-    look = _looker()
+    check_versions(client)  # first: a function can be sent to the same Python only
+    wanted, look = versions.here(), looker(versions.COMPARED)
     for address, found in {"scheduler": client.run_on_scheduler(look), **client.run(look)}.items():
         _refuse(address, found, {name: wanted[name] for name in found})
 
@@ -52,24 +49,6 @@ def _refuse(address: str, found: Mapping[str, str | None], wanted: Mapping[str, 
     if told:
         who = "the Dask scheduler" if address == "scheduler" else f"the Dask worker {address}"
         raise ClusterFailed(f"{who} {told}")
-
-
-def _looker() -> Callable[[], dict[str, str | None]]:
-    """A function that works on a machine without this package: being local, it is pickled with its code."""
-    names = versions.COMPARED
-
-    def look() -> dict[str, str | None]:
-        import importlib
-
-        found: dict[str, str | None] = {}
-        for name in names:
-            try:
-                found[name] = importlib.import_module(name).__version__
-            except ImportError:
-                found[name] = None
-        return found
-
-    return look
 
 
 def _check_stage(client: Any, stage: Folder) -> int:
