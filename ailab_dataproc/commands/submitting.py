@@ -58,7 +58,19 @@ def _with(options: Sequence[Any]) -> Callable[[Any], Any]:
     return lambda command: functools.reduce(lambda inner, option: option(inner), reversed(options), command)
 
 
-@click.command()
+class _Submit(click.Command):
+    """Says where options of the script belong."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            error.message += " Options of the script itself stand behind --."
+            raise
+
+
+@click.command(cls=_Submit)
 @click.argument("target", metavar="SCRIPT.py|MODULE:FUNCTION")
 @click.argument("args", nargs=-1, metavar="[-- ARGS]...")
 @_with(_OF_DATASET)

@@ -195,7 +195,9 @@ def _why(scheduler: Any, task: Any) -> str:
     if any(_fits(asked, _begun_room(worker)) for worker in running):
         return "starting"
     slots = sum(worker.resources.get("JOB", 0) for worker in running)
-    scarce = [name for name in asked if name != "JOB" and not any(_begun_room(one)[name] >= asked[name] for one in able)]
+    scarce = [
+        name for name in asked if name != "JOB" and not any(_begun_room(one)[name] >= asked[name] for one in able)
+    ]
     if scarce:
         return f"waiting: what the workers have of {' and '.join(scarce)} is taken"
     return f"waiting: all {slots:g} job slots are taken"
