@@ -115,7 +115,7 @@ def _write(files: Files, settings: Settings) -> tuple[Folder, Files]:
     try:
         for name, content in ((WORK, files.work), (CODE, files.code), (ASKED, files.asked.to_bytes())):  # this one last
             if content is not None:
-                job.write(name, content)
+                folders.write_private(job, name, content)
     except BaseException as error:
         _undo(job, error)
         raise
