@@ -45,7 +45,7 @@ def datasets(rows: list[dict[str, Any]], data_dir: str) -> None:
             heads.pop(place)
             cells = [[*line[:place], *line[place + 1 :]] for line in cells]
     room = max(out.width - _width(heads[:-1], cells), 10)
-    table = _table(*heads)
+    table = bare_table(*heads)
     for line in cells:
         table.add_row(*line[:-1], _short(line[-1], room))
     out.print(table if rows else "No dataset is defined or prepared.")
@@ -71,7 +71,7 @@ def dataset(told: dict[str, Any]) -> None:
     out.print()
     for key, value in facts.items():
         out.print(f"{key:<11}  {value}", soft_wrap=True)
-    columns = _table("column", "type", "null", "unit", "PII", "meaning")
+    columns = bare_table("column", "type", "null", "unit", "PII", "meaning")
     for one in told["columns"]:
         marks = ("null" if one["nullable"] else "", one["unit"], Text("PII" if one["pii"] else "", style="bold red"))
         columns.add_row(one["name"], one["type"], *marks, one["meaning"])
@@ -95,7 +95,7 @@ def rows(names: list[str], hidden: list[str], found: list[dict[str, Any]]) -> No
     cells = [[HIDDEN if name in hidden else _cell(row[name]) for name in names] for row in found]
     widths = [max(cell_len(text) for text in (name, *(row[i] for row in cells))) + 2 for i, name in enumerate(names)]
     if sum(widths) <= out.width:
-        table = _table(*names)
+        table = bare_table(*names)
         for row in cells:
             table.add_row(*row)
         out.print(table)
@@ -105,7 +105,7 @@ def rows(names: list[str], hidden: list[str], found: list[dict[str, Any]]) -> No
     room = min((out.width - beside) // many - 2, _CELL)
     for start in range(0, len(cells), many):
         block = cells[start : start + many]
-        table = _table("column", *(f"row {start + i}" for i in range(len(block))))
+        table = bare_table("column", *(f"row {start + i}" for i in range(len(block))))
         for i, name in enumerate(names):
             table.add_row(name, *(_short(row[i], room) for row in block))
         out.print(table)
@@ -113,7 +113,7 @@ def rows(names: list[str], hidden: list[str], found: list[dict[str, Any]]) -> No
 
 def backends(measured: list[dict[str, Any]]) -> None:
     """The demo's table: how each backend did."""
-    table = _table("backend", "returns", "rows>", "seconds>", "peak memory>")
+    table = bare_table("backend", "returns", "rows>", "seconds>", "peak memory>")
     refused = [one for one in measured if one.get("refused")]
     for one in measured:
         if not one.get("refused"):
@@ -146,7 +146,7 @@ def _versions(out: Console, told: dict[str, Any]) -> None:
         out.print(f"new in      {version}: {note}", soft_wrap=True)
 
 
-def _table(*names: str) -> Table:
+def bare_table(*names: str) -> Table:
     """A table without borders; a name that ends with > is a column of numbers."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name in names:

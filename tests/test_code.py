@@ -183,6 +183,14 @@ def test_links_to_folders_elsewhere_and_to_nowhere_stay_and_are_named(project, t
     }
 
 
+def test_what_stays_is_told(project, caplog):
+    for name in ("a.pem", "b.pem", "c.pem", "d.pem"):
+        put(project, name)
+    pack(project)
+    assert "does not travel with the job: 'a.pem' (looks like a secret), 'b.pem' (looks" in caplog.text
+    assert "and 1 more" in caplog.text
+
+
 def test_a_pipe_stays(project):
     os.mkfifo(project / "pipe")
     assert pack(project).skipped == {"pipe": "no file"}

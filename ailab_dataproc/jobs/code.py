@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
+import logging
 import os
 import stat
 import sys
@@ -23,7 +24,8 @@ from ailab_dataproc.storage import is_local
 
 LIMIT = 50_000_000  # bytes of all files, as they lie on the disk
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same files make the same zip
-_NAMED = 3  # of the largest files, in an error
+_NAMED = 3  # files, in a message
+_log = logging.getLogger("ailab_dataproc")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +140,8 @@ def pack(folder: Path, limit: int = LIMIT, *, always: Sequence[str] = (), withou
                 skipped[name] = f"can't be read ({error.strerror})"
                 continue
             archive.writestr(_entry(name, _mode(folder / name, link)), content)
+    if skipped:
+        _log.warning("%s: %s", folder, _left_out(skipped))
     return Packed(folder=folder, content=file.getvalue(), names=tuple(taken), bytes=total, skipped=skipped)
 
 
@@ -253,6 +257,12 @@ def _there(place: str, packed: Packed | None) -> str:
         return inside
     travels = any(name.startswith(f"{inside}/") for name in packed.names)
     return Path(inside).as_posix() if travels else place
+
+
+def _left_out(skipped: Mapping[str, str]) -> str:
+    named = ", ".join(f"{name!r} ({why})" for name, why in list(skipped.items())[:_NAMED])
+    more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
+    return f"does not travel with the job: {named}{more}"
 
 
 def _largest(sizes: Mapping[str, int]) -> str:

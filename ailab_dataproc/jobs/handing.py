@@ -72,7 +72,7 @@ def check_workers(client: Any, asked: Asked, *, wait: bool) -> None:
     try:
         seen = client.run_on_scheduler(scheduler.look)
         if not seen["plugin"]:
-            client.register_plugin(scheduler.Placing(), name=scheduler.NAME, idempotent=True)
+            client.register_plugin(scheduler.Placing())
             seen = client.run_on_scheduler(scheduler.look)
     except (ImportError, AttributeError, ValueError) as error:
         raise ClusterFailed(
