@@ -22,7 +22,9 @@ def ago(seconds):
 
 def asked(age=600):
     """A job that was submitted so many seconds ago."""
-    return Asked(id="20261123-115000-count-3f2a1b", name="count", user="ann", created=ago(age), cluster="lab", entry="x")
+    return Asked(
+        id="20261123-115000-count-3f2a1b", name="count", user="ann", created=ago(age), cluster="lab", entry="x"
+    )
 
 
 def attempt(beat=2, worker="tls://a:1", ended=None):

@@ -6,13 +6,37 @@ import codecs
 import time
 from collections.abc import Callable, Iterator
 
-from ailab_dataproc.jobs.record import Started, attempt, last_attempt
-from ailab_dataproc.jobs.state import Status
+from ailab_dataproc.jobs.record import ENDED, Started, attempt, last_attempt
+from ailab_dataproc.jobs.state import STALE, Status
 from ailab_dataproc.storage import Folder
 
-_DISK = (0.2, 1.0)  # seconds between two looks, when something comes and when nothing does
+_DISK = (0.1, 1.0)  # seconds between two looks, when something comes and when nothing does
 _BUCKET = (2.0, 5.0)  # a request each costs time and money
-_STATE = 3.0  # seconds between two questions for the state
+_ASKED = (3.0, 30.0)  # seconds between two questions to the scheduler, which tells what no file does
+
+
+class Ending:
+    """Tells when a job is over: looks for its last file often, and asks the scheduler now and then."""
+
+    def __init__(self, job: Folder, status: Callable[[], Status]) -> None:
+        self.last: Status | None = None
+        self._job, self._status = job, status
+        self._next, self._pause = 0.0, _ASKED[0]
+        self._lost: float | None = None  # since when, where that isn't sure
+
+    def look(self) -> Status | None:
+        """The status where the job is over."""
+        now = time.monotonic()
+        if now < self._next and not self._job.exists(ENDED):
+            return None
+        self.last = self._status()
+        self._next, self._pause = now + self._pause, min(1.5 * self._pause, _ASKED[1])
+        if self.last.state != "lost" or not self.last.note:
+            self._lost = None
+            return self.last if self.last.is_over else None
+        # The scheduler didn't answer: it may come back and know better.
+        self._lost = now if self._lost is None else self._lost
+        return self.last if now - self._lost > STALE else None
 
 
 def pauses(job: Folder) -> tuple[float, float]:
@@ -26,23 +50,20 @@ def read_log(job: Folder) -> str:
 
 
 def follow_log(job: Folder, status: Callable[[], Status]) -> Iterator[str]:
-    """Pieces of text as they come, until the job has ended and all was read."""
-    reader = _Reader(job)
+    """Pieces of text as they come, until the job is over and all was read."""
+    reader, ending = _Reader(job), Ending(job, status)
     shortest, longest = pauses(job)
-    pause, asked, over = shortest, 0.0, False
+    pause = shortest
     while True:
+        over = ending.look()  # before the last bytes are read
         found = False
         for text in reader.more():
             found = True
             yield text
         if over:
             return
-        pause = shortest if found else min(1.5 * pause, longest)
-        if time.monotonic() - asked > max(_STATE, pause) or not found:
-            over = status().is_over  # then the last bytes are read once more
-            asked = time.monotonic()
-        if not over:
-            time.sleep(pause)
+        time.sleep(pause)
+        pause = shortest if found else min(1.3 * pause, longest)
 
 
 class _Reader:

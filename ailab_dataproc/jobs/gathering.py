@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ailab_dataproc.errors import AilabError
@@ -36,7 +37,9 @@ def statuses(folder: Folder, ids: Sequence[str]) -> list[Status]:
     for id in ids:
         if id in asked and id not in ended:
             groups[asked[id].cluster].append(id)
-    known = {id: one for cluster, group in groups.items() for id, one in ask(cluster, group).items()}
+    with ThreadPoolExecutor(max(len(groups), 1)) as pool:  # one that doesn't answer takes seconds
+        answers = pool.map(ask, groups.keys(), groups.values())
+        known = {id: one for answer in answers for id, one in answer.items()}
     ended |= _many(folder, list(known), ENDED, Ended)  # what has ended meanwhile
     found = []
     for id, one in asked.items():

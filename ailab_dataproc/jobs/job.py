@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import Any, Literal, Self, overload
 
 from ailab_dataproc.errors import AilabError, InvalidRequest
-from ailab_dataproc.jobs import asking, folders, following, outcome
+from ailab_dataproc.jobs import asking, fetching, folders, following
 from ailab_dataproc.jobs.amounts import now
 from ailab_dataproc.jobs.gathering import status_of
 from ailab_dataproc.jobs.record import ASKED, CANCEL, Asked, State
-from ailab_dataproc.jobs.state import STALE, Status
+from ailab_dataproc.jobs.state import Status
 from ailab_dataproc.settings import load_settings
 from ailab_dataproc.storage import Folder
 
@@ -66,7 +66,7 @@ class Job:
     @property
     def result_url(self) -> str | None:
         """The file with the pickled result; None where there is none."""
-        return outcome.result_url(self.folder, self.status())
+        return fetching.result_url(self.folder, self.status())
 
     def __repr__(self) -> str:
         return f"Job({self.status()})"
@@ -112,13 +112,13 @@ class Job:
         """
         status = self._wait(timeout)
         if status.state != "succeeded":
-            raise outcome.error_of(self.folder, status)
-        return outcome.result_of(self.folder, status)
+            raise fetching.error_of(self.folder, status)
+        return fetching.result_of(self.folder, status)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """What `result` would raise; None of a job that succeeded. Waits as `wait` does."""
         status = self._wait(timeout)
-        return None if status.state == "succeeded" else outcome.error_of(self.folder, status)
+        return None if status.state == "succeeded" else fetching.error_of(self.folder, status)
 
     def cancel(self) -> str:
         """Stop it, with all its processes; a queued one never starts. Returns a sentence on what happened.
@@ -131,7 +131,9 @@ class Job:
             raise InvalidRequest(f"job {self.id}: has {_ENDED[before.state]}, there is nothing to cancel.")
         content = {"at": now(), "user": folders.user()}
         folders.write_private(self.folder, CANCEL, json.dumps(content).encode())
-        if before.attempt or before.state == "lost":
+        if before.state == "lost":
+            return f"job {self.id}: was lost; should it come back, it ends"
+        if before.attempt:
             return f"job {self.id}: is being stopped, with all its processes"
         self._let_go()
         after = self.status()
@@ -169,21 +171,16 @@ class Job:
 
     def _wait(self, timeout: float | None) -> Status:
         deadline = None if timeout is None else time.monotonic() + timeout
+        ending = following.Ending(self.folder, self.status)
         pause, longest = following.pauses(self.folder)
-        lost: float | None = None  # since when
         while True:
-            status = self.status()
-            if status.state != "lost":
-                lost = None
-            elif lost is None:
-                lost = time.monotonic()
-            # A scheduler that comes back, or a worker that does, may still know better.
-            if status.is_over and (lost is None or not status.note or time.monotonic() - lost > STALE):
+            status = ending.look()
+            if status is not None:
                 return status
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                raise TimeoutError(f"job {self.id}: is {status.state} after {timeout:g} s. It goes on.")
-            time.sleep(pause if left is None else min(pause, left))
+            left = longest if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"job {self.id}: is {self.state} after {timeout:g} s. It goes on.")
+            time.sleep(min(pause, left))
             pause = min(1.3 * pause, longest)
 
     def _let_go(self) -> None:

@@ -173,9 +173,9 @@ def about(keys: Iterable[str], dask_scheduler: Any) -> dict[str, dict[str, str]]
 
 
 def let_go(key: str, dask_scheduler: Any) -> bool:
-    """Forget a task that hasn't begun; returns whether it was known."""
+    """Forget a task that hasn't begun; returns whether there was one."""
     task = dask_scheduler.tasks.get(key)
-    if task is None:
+    if task is None or (task.processing_on and task in task.processing_on.long_running):
         return False
     for client in list(task.who_wants or ()):
         dask_scheduler.client_releases_keys(keys=[key], client=client.client_key)
