@@ -263,3 +263,79 @@ def test_a_column_that_is_not_there_is_told_at_once(clicks, narrow):
 def test_nothing_is_said_of_a_dataset_that_is_not_seen_from_here(narrow, monkeypatch, tmp_path):
     monkeypatch.setenv("AILAB_DATA_DIR", str(tmp_path / "elsewhere"))
     assert data.foresee("test/clicks", {}, narrow) is None
+
+
+@pytest.fixture
+def submit(clicks, cluster, tmp_path, monkeypatch):
+    """Submit to the cluster, with a small project around; returns the result and the log."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "steps.py").write_text("def halved(frame):\n    return frame.assign(half=frame['price'] / 2)\n")
+    monkeypatch.setenv("AILAB_JOBS_DIR", str(tmp_path / "jobs"))
+    monkeypatch.chdir(project)
+
+    def done(function, *args, **given):
+        job = adp.submit(function, *args, cluster=given.pop("cluster", cluster.address), code=project, **given)
+        job.wait(120)
+        return job
+
+    return done
+
+
+@pytest.mark.parametrize("backend", ["pandas", "dask", "polars", "auto"])
+def test_a_submitted_function_gets_the_rows_and_columns_of_the_dataset(submit, backend):
+    def count(frame, least):
+        found = frame[["user", "price"]] if hasattr(frame, "compute") else frame
+        found = found.compute() if hasattr(found, "compute") else found
+        return type(frame).__module__.split(".")[0], len(found), list(found.columns), least
+
+    given = {"split": "train[:30]", "columns": ["user", "price"], "filters": [("user", ">=", 10)]}
+    job = submit(count, "test/clicks", kwargs={"least": 3}, backend=backend, **given)
+    wanted = "pandas" if backend == "auto" else backend
+    assert job.result() == (wanted, 20, ["user", "price"], 3)
+
+
+def test_the_log_of_a_submitted_job_says_which_backend_and_why(submit):
+    job = submit(lambda frame: len(frame.index), "test/clicks")
+    assert "the first on the ladder that fits" in job.logs()
+    assert "test/clicks:1.0.0: 40 rows of train with pandas" in job.logs()
+
+
+def test_a_lazy_frame_is_no_result_but_a_sentence(submit):
+    job = submit(lambda frame: frame, "test/clicks", backend="dask")
+    assert job.state == "failed"
+    assert "compute()" in str(job.exception())
+
+
+def test_what_a_submitted_function_makes_is_a_dataset_here(submit, clicks):
+    job = submit("steps:halved", "test/clicks", output="test/halved", version="1.0.0")
+    assert job.result().rows == {"train": ROWS}, job.logs()
+    found = adp.load("test/halved", backend="pandas")
+    wanted = adp.load("test/clicks", backend="pandas")
+    pd.testing.assert_frame_equal(found, wanted.assign(half=wanted["price"] / 2))
+    assert prepared(clicks, "test/halved").manifest.provenance["runner"] == "dask"
+    assert str(prepared(clicks, "test/halved").manifest.lineage) == "test/clicks:1.0.0 by steps.halved"
+
+
+def test_a_dataset_that_a_job_made_is_found_by_the_next_one(submit):
+    submit("steps:halved", "test/clicks", output="test/halved", version="1.0.0")
+    again = submit("steps:halved", "test/clicks", output="test/halved", version="1.0.0")
+    assert again.result().reused
+    assert submit(len, "test/halved", columns=["half"]).result() == ROWS
+
+
+def test_a_function_that_raises_on_a_part_is_told_with_the_part(submit):
+    def broken(frame):
+        raise ValueError("no such thing")
+
+    job = submit(broken, "test/clicks", output="test/broken", version="1.0.0")
+    told = str(job.exception())
+    assert "parquet/train-00000-of-00001.parquet" in told
+    assert "broken() raised ValueError: no such thing" in told
+
+
+def test_a_submitted_job_that_no_worker_can_hold_is_refused_at_once(submit, clicks, narrow, tmp_path):
+    grown(clicks, 300_000)
+    with pytest.raises(BackendRefused, match="its largest worker"):
+        submit(len, "test/clicks", backend="pandas", cluster=narrow.scheduler.address)
+    assert not list((tmp_path / "jobs").glob("*/*"))
