@@ -106,7 +106,7 @@ def describe(name: str, data_dir: str | None, as_json: bool) -> None:
     "--runner", default="threads", show_default=True, help="threads, processes, inline, dask, flink, spark, dataflow, …"
 )
 @click.option("--workers", type=int, metavar="N", help="How many; by default one a core.")
-@click.option("--cluster", metavar="ADDRESS|NAME", help="For dask: tcp://host:8786, or a name; 'local' if left out.")
+@click.option("--cluster", metavar="ADDRESS|NAME", help="For dask: tls://host:8786, or a name; by default the setting.")
 @click.option("--beam-option", "beam_options", multiple=True, metavar="KEY=VALUE", help="For Beam; may be repeated.")
 @click.option("--formats", default="parquet,tfrecord", show_default=True, help="'parquet' alone is faster.")
 @data_dir_option

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ailab_dataproc.dataset import Dataset, FindSources, Source, check_name, check_version
 from ailab_dataproc.manifest import MANIFEST, Lineage, read_manifest
-from ailab_dataproc.preparation.fingerprint import layout_part, lineage_parts
+from ailab_dataproc.preparation.fingerprint import layout_part, lineage_parts, schema_part
 from ailab_dataproc.preparation.options import Options
 from ailab_dataproc.preparation.origins import Chosen
 from ailab_dataproc.preparation.pipeline import reused
@@ -29,6 +29,7 @@ class Making:
     lineage: Lineage
     words: Mapping[str, str]  # for people: description, owner
     options: Options
+    schema: pa.Schema | None = None  # where it is given
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -37,7 +38,9 @@ class Making:
     @property
     def parts(self) -> dict[str, str]:
         """Of the fingerprint, what is known before a row is read."""
-        return {**lineage_parts(self.lineage), "layout": layout_part(self.options.layout, self.options.formats)}
+        layout = layout_part(self.options.layout, self.options.formats)
+        given = {} if self.schema is None else {"schema": schema_part(self.schema)}
+        return {**lineage_parts(self.lineage), **given, "layout": layout}
 
     def there(self) -> Report | None:
         """The report of the version where it is there already.

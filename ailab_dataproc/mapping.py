@@ -113,7 +113,7 @@ def map_partitions(  # noqa: PLR0913 - all but the first two have a name, and mo
             progress=progress,
         ),
         function=function,
-        schema=schema,
+        schema=None if schema is None else with_personal(schema, chosen.schema, public),
     )
     return making.there() or making.make()
 
@@ -123,18 +123,18 @@ class _Making(Making):
     """A version that is to be made by a function."""
 
     function: Callable[[Any], Any]
-    schema: pa.Schema | None
 
     def make(self) -> Report:
         """Find the columns, then map."""
         runners.choose(self.options, self.place)  # what is wrong there comes before a long look at the first part
         selected = self.chosen.select(self.chosen.request.columns)
-        given = next(iter(selected.values())).selection.schema
-        call = Call(self.function, self.lineage.function, given, self.lineage.options["format"])
-        found = self.schema
-        if found is None:
-            found = inferred(call, (part for one in selected.values() for part in one.selection.parts))
-        outputs = with_personal(found, given, self.lineage.options["public"])
+        here = self.options.runner in runners.LOCAL
+        function = self.function if here else functions.ByValue(self.function)
+        call = Call(function, self.lineage.function, self.chosen.schema, self.lineage.options["format"])
+        outputs = self.schema
+        if outputs is None:
+            outputs = inferred(call, (part for one in selected.values() for part in one.selection.parts))
+            outputs = with_personal(outputs, call.inputs, self.lineage.options["public"])
         parts = {split: one.selection.parts for split, one in selected.items()}
         mapped = Mapped(self.chosen.prepared.manifest.fingerprint, parts, call, outputs)
         dataset = self.definition(outputs, mapped.read, mapped.sources)

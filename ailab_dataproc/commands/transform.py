@@ -30,7 +30,7 @@ from ailab_dataproc.commands.options import (
 @click.option("--public", metavar="A,B", help="Outputs that hold no personal data although the function uses such.")
 @click.option("--runner", default="threads", show_default=True, help="threads, processes, inline, dask, flink, …")
 @click.option("--workers", type=int, metavar="N", help="How many; by default one a core.")
-@click.option("--cluster", metavar="ADDRESS|NAME", help="For dask: tcp://host:8786, or a name; 'local' if left out.")
+@click.option("--cluster", metavar="ADDRESS|NAME", help="For dask: tls://host:8786, or a name; by default the setting.")
 @click.option("--beam-option", "beam_options", multiple=True, metavar="KEY=VALUE", help="For Beam; may be repeated.")
 @click.option("--formats", default="parquet,tfrecord", show_default=True, help="'parquet' alone is faster.")
 @data_dir_option

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ailab_dataproc.cluster import find_cluster
+from ailab_dataproc.cluster.security import security_for
 from ailab_dataproc.errors import ClusterFailed
 from ailab_dataproc.jobs.record import TASK
 from ailab_dataproc.jobs.state import Known
@@ -66,15 +67,13 @@ def scheduler_of(cluster: str) -> Scheduler:
         UnknownName, SettingsError: there is no such configuration, or it can't be understood.
         ClusterFailed: it stands for a cluster that is started anew each time.
     """
-    from ailab_dataproc.cluster.connecting import _security
-
     current = current_client()
     if current is not None and current.scheduler.address == cluster:
         return of_client(current)
     found = find_cluster(cluster)
     if found.address is None:
         raise ClusterFailed(f"cluster {cluster!r}: it has ended with the process that started it.")
-    return Scheduler(found.address, _security(found).get("security"))
+    return Scheduler(found.address, security_for(found.address, found.security, found.name))
 
 
 def of_client(client: Any) -> Scheduler:

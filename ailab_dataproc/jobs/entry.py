@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,11 +22,16 @@ from ailab_dataproc.jobs import code
 class Entry:
     """A script or a function that was found."""
 
-    label: str  # for people
+    label: str  # for people: train.py, features:make
     project: Path | None  # the folder that travels with it; None: nothing of it does
     script: str | None = None  # its path within the project
     function: Callable[..., Any] | str | None = None
     file: str | None = None  # within the project, that travels even if git ignores it
+
+    @property
+    def name(self) -> str:
+        """The last part: train, make."""
+        return re.split(r"[.:/]", self.label.removesuffix(".py"))[-1].strip("<>")
 
 
 def entry_of(given: Callable[..., Any] | str | os.PathLike[str], project: str | os.PathLike[str] | None) -> Entry:

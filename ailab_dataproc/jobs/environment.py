@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from ailab_dataproc.errors import InvalidRequest
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET = re.compile(r"TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|CREDENTIAL|(^|_|API|ACCESS)KEY(_|$)|(^|_)PW(D)?$", re.I)
+_SECRET = re.compile(
+    r"TOKEN(?!IZ)|PASSW(OR)?D|PASSPHRASE|SECRET|CREDENTIAL|(^|_|API|ACCESS)KEY(_|$)|(^|_)PWD?$", re.IGNORECASE
+)
 _OURS = ("AILAB_JOB", "AILAB_JOB_PROGRESS")
 
 

@@ -72,7 +72,7 @@ def check_workers(client: Any, asked: Asked, *, wait: bool) -> None:
     try:
         seen = client.run_on_scheduler(scheduler.look)
         if not seen["plugin"]:
-            client.register_plugin(scheduler.Placing(), name=scheduler.NAME, idempotent=True)
+            client.register_plugin(scheduler.Placing())
             seen = client.run_on_scheduler(scheduler.look)
     except (ImportError, AttributeError, ValueError) as error:
         raise ClusterFailed(
@@ -109,7 +109,7 @@ def _write(files: Files, settings: Settings) -> tuple[Folder, Files]:
     try:
         for name, content in ((WORK, files.work), (CODE, files.code), (ASKED, files.asked.to_bytes())):  # this one last
             if content is not None:
-                folders.write_private(job, name, content)
+                job.write(name, content)
     except BaseException as error:
         _undo(job, error)
         raise

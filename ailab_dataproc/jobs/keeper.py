@@ -1,11 +1,11 @@
 """Keeps a job's processes: run as a file with the standard library only, it starts one command and leaves none behind.
 
-    python -I -S keeper.py STATUS GRACE COMMAND…
+    python -I -S keeper.py STATUS GRACE SILENCE COMMAND…
 
 It stands between a Dask worker and the process of a job (the driver), in a session of its own:
 
 - Standard input is a pipe from the worker. Its first byte starts the command; its end says that the worker is gone,
-  and then all is killed at once.
+  and so do SILENCE seconds without a byte (a frozen machine). Then all is killed at once.
 - SIGTERM asks for an orderly end: the driver gets SIGTERM and GRACE seconds, then what is left is killed.
 - When the driver has ended, whatever it started and left behind (nohup, setsid, a double fork) is ended too.
 - STATUS is the number of a pipe that gets a line of JSON when the driver starts, and one when nothing is left.
@@ -24,14 +24,14 @@ _SUBREAPER, _DEATHSIG = 36, 1  # of prctl
 _AFTER = 2.0  # seconds that processes have which the driver left behind
 _STUCK = 20.0  # seconds after which those are left alone that SIGKILL doesn't end
 _GONE = signal.SIGUSR1  # what the kernel sends when the worker has died
-_HEARD = (signal.SIGCHLD, signal.SIGTERM, _GONE)
+_HEARD: tuple[int, ...] = (signal.SIGCHLD, signal.SIGTERM, _GONE)
 _DEAF = (signal.SIGINT, signal.SIGHUP)
 _LINUX = sys.platform == "linux"
 
 
 def main(arguments: list[str]) -> int:
     """Start the command, wait for its end, end what it left, and tell of it."""
-    status, grace, command = int(arguments[0]), float(arguments[1]), arguments[2:]
+    status, grace, silence, command = int(arguments[0]), float(arguments[1]), float(arguments[2]), arguments[3:]
     bell, ring = os.pipe()
     os.set_blocking(ring, False)
     signal.set_wakeup_fd(ring)
@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
     driver = _start(command, (status, bell, ring))
     _tell(status, pid=driver)
     kept = _Kept(driver)
-    _wait(kept, bell, grace)
+    _wait(kept, bell, grace, silence)
     left = kept.end(_AFTER)
     _tell(status, code=kept.code, left=left, stuck=kept.stuck)
     return 0
@@ -101,22 +101,24 @@ class _Kept:
         return left
 
 
-def _wait(kept: _Kept, bell: int, grace: float) -> None:
-    """Until the driver has ended, or has been asked to and its time is over."""
-    deadline = None
+def _wait(kept: _Kept, bell: int, grace: float, silence: float) -> None:
+    """Until the driver has ended, or has been asked to and its time is over, or the worker is gone."""
+    asked = False
+    deadline = time.monotonic() + silence
     while kept.code is None:
-        left = None if deadline is None else max(deadline - time.monotonic(), 0)
-        ready, _, _ = select.select([bell, 0], [], [], left)
+        ready, _, _ = select.select([bell, 0], [], [], max(deadline - time.monotonic(), 0))
         rung = os.read(bell, 100) if bell in ready else b""
+        heard = os.read(0, 100) if 0 in ready else b"."
         kept.reap()
         if kept.code is not None:
             return
-        late = deadline is not None and time.monotonic() >= deadline
-        if late or _GONE in rung or (0 in ready and not os.read(0, 1)):
+        if 0 in ready and not asked:
+            deadline = time.monotonic() + silence
+        if _GONE in rung or not heard or time.monotonic() >= deadline:
             kept.end(0)
             return
-        if signal.SIGTERM in rung and deadline is None:
-            deadline = time.monotonic() + grace
+        if signal.SIGTERM in rung and not asked:
+            asked, deadline = True, time.monotonic() + grace
             os.kill(kept.driver, signal.SIGTERM)
 
 
@@ -139,7 +141,7 @@ def _start(command: list[str], ours: tuple[int, ...]) -> int:
             with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
                 file.write("900")  # where the machine is out of memory the kernel takes the job, and not the worker
         if os.getppid() == parent:
-            os.execv(command[0], command)
+            os.execv(command[0], command)  # noqa: S606
     except OSError as error:
         os.write(2, f"{command[0]}: can't be run ({error.strerror}).\n".encode())
     os._exit(127)

@@ -94,9 +94,7 @@ class Log:
         if not gone:
             return b""
         self._told = self._dropped
-        return (
-            f"\n[ailab: {gone:,} bytes of the log are missing here: output came faster than it was stored]\n".encode()
-        )
+        return f"\n[ailab: {gone:,} bytes are missing here: output came faster than it was stored]\n".encode()
 
     def _next(self) -> None:
         """Begin another file; behind the head the oldest are removed."""

@@ -65,6 +65,7 @@ class Asked(_Json):
     dataset: str | None = None  # for people: "products/ad_log/impressions:1.0.0 train[:10%]"
     output: str | None = None  # the dataset that it makes: name:version
     versions: Mapping[str, str] = field(default_factory=dict)  # of the submitter: python, dask, …
+    repeats: str | None = None  # the id of the job that this one is once more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import getpass
+
+from ailab_dataproc import storage
+from ailab_dataproc.errors import ClusterFailed
+from ailab_dataproc.jobs.attempt import Attempt
 from ailab_dataproc.jobs.carried import Carried
+from ailab_dataproc.jobs.history import verdict
+from ailab_dataproc.jobs.publishing import persistently
+from ailab_dataproc.jobs.record import ASKED, ENDED, Asked, Ended, attempt, last_attempt
+from ailab_dataproc.jobs.where import Here, here
+from ailab_dataproc.storage import Folder
 
 
 def run_job(url: str, carried: Carried) -> None:
@@ -17,4 +27,38 @@ def run_job(url: str, carried: Carried) -> None:
     Raises:
         ClusterFailed: this worker can't read or write the folder.
     """
-    raise NotImplementedError
+    place = here()
+    job = storage.folder(url, carried.folder_options)
+    try:
+        _run(job, carried, place)
+    except (OSError, ValueError) as error:
+        raise ClusterFailed(
+            f"{url}: the worker {place.worker or 'here'} on {place.host} can't use the job's folder as the user "
+            f"{_user()} ({error}). It must be one that workers and submitters share, and run as the same user."
+        ) from error
+
+
+def _run(job: Folder, carried: Carried, place: Here) -> None:
+    if job.exists(ENDED):
+        return
+    asked = Asked.of(job.read(ASKED))
+    while (ended := verdict(job, asked)) is None:
+        tried = Attempt(job, asked, carried, place, last_attempt(job) + 1)
+        done = tried.run()
+        if done is None:  # another worker has it now
+            return
+        persistently(lambda one=done: _write(job / attempt(one.attempt), one))  # type: ignore[misc]
+    final = ended
+    persistently(lambda: _write(job, final))
+
+
+def _write(folder: Folder, ended: Ended) -> None:
+    if not folder.exists(ENDED):
+        folder.write(ENDED, ended.to_bytes())
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # an id without a name, as in a container
+        return "without a name"

@@ -10,7 +10,8 @@ from typing import Any
 
 from distributed import SchedulerPlugin
 from distributed.core import Status as WorkerStatus
-from distributed.protocol.pickle import dumps
+from distributed.protocol import pickle
+from distributed.system import MEMORY_LIMIT
 
 from ailab_dataproc.jobs.record import TASK
 
@@ -22,7 +23,7 @@ _KEPT = 10_000  # errors of tasks that are remembered
 _log = logging.getLogger("distributed.scheduler")
 
 
-class Placing(SchedulerPlugin):  # type: ignore[misc]
+class Placing(SchedulerPlugin):
     """Moves jobs that wait on a full worker to one with room, and remembers why the scheduler has given up on a job.
 
     Dask gives a task to a worker as soon as any has the resources in all, free or not. It then waits there, and
@@ -31,6 +32,7 @@ class Placing(SchedulerPlugin):  # type: ignore[misc]
     """
 
     name = NAME
+    idempotent = True
 
     def __init__(self) -> None:
         self.errors: dict[str, str] = {}  # by key; Dask forgets a task that nobody waits for
@@ -53,7 +55,7 @@ class Placing(SchedulerPlugin):  # type: ignore[misc]
         if "JOB" in scheduler.workers[worker].resources:
             return
         try:
-            answer = await asyncio.wait_for(scheduler.rpc(worker).run(function=dumps(declare)), _PATIENCE)
+            answer = await asyncio.wait_for(scheduler.rpc(worker).run(function=pickle.dumps(declare)), _PATIENCE)
         except (OSError, TimeoutError) as error:
             _log.warning("%s: worker %s took no job slots: %r", NAME, worker, error)
             return
@@ -103,6 +105,8 @@ class Placing(SchedulerPlugin):  # type: ignore[misc]
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(_PAUSE)
+            if self.scheduler.plugins.get(NAME) is not self:  # two clients have brought one at the same time
+                return
             try:
                 await self._declare()
                 self.balance()
@@ -122,9 +126,7 @@ class Placing(SchedulerPlugin):  # type: ignore[misc]
 
 async def declare(dask_worker: Any) -> None:
     """Give this worker resources for jobs: a slot a thread, its memory limit, and its GPU if it was given one."""
-    memory = dask_worker.memory_manager.memory_limit
-    if not memory:
-        from distributed.system import MEMORY_LIMIT as memory
+    memory = dask_worker.memory_manager.memory_limit or MEMORY_LIMIT
     resources = {"JOB": float(dask_worker.state.nthreads), "MEMORY": float(memory)}
     # dask-cuda and batch systems say in this variable which GPUs are whose; of a worker of dask-cuda the first is.
     if os.environ.get("CUDA_VISIBLE_DEVICES", "-1") not in ("", "-1", "NoDevFiles"):
@@ -141,7 +143,7 @@ def look(dask_scheduler: Any) -> dict[str, Any]:
     }
 
 
-def is_kept(dask_scheduler: Any, key: str) -> bool:
+def is_kept(key: str, dask_scheduler: Any) -> bool:
     """Whether a task goes on without the client that has submitted it: Dask keeps it, or it is done."""
     task = dask_scheduler.tasks.get(key)
     if task is None or task.run_spec is None:
@@ -150,7 +152,7 @@ def is_kept(dask_scheduler: Any, key: str) -> bool:
     return task.state in ("memory", "erred") or keeper in (task.who_wants or ())
 
 
-def about(dask_scheduler: Any, keys: Iterable[str]) -> dict[str, dict[str, str]]:
+def about(keys: Iterable[str], dask_scheduler: Any) -> dict[str, dict[str, str]]:
     """State, worker, error and what is waited for, of those of the keys that are known here."""
     plugin = dask_scheduler.plugins.get(NAME)
     found = {}
@@ -170,10 +172,10 @@ def about(dask_scheduler: Any, keys: Iterable[str]) -> dict[str, dict[str, str]]
     return found
 
 
-def let_go(dask_scheduler: Any, key: str) -> bool:
-    """Forget a task that hasn't begun; returns whether it was known."""
+def let_go(key: str, dask_scheduler: Any) -> bool:
+    """Forget a task that hasn't begun; returns whether there was one."""
     task = dask_scheduler.tasks.get(key)
-    if task is None:
+    if task is None or (task.processing_on and task in task.processing_on.long_running):
         return False
     for client in list(task.who_wants or ()):
         dask_scheduler.client_releases_keys(keys=[key], client=client.client_key)
@@ -192,7 +194,8 @@ def _why(scheduler: Any, task: Any) -> str:
     running = [worker for worker in able if worker.status == WorkerStatus.running]
     if not running:
         return f"waiting: all {len(able)} workers with {words} are paused, since their memory is nearly full"
-    if any(_fits(asked, _begun_room(worker)) for worker in running):
+    free = [_begun_room(worker) for worker in running]
+    if any(_fits(asked, room) for room in free):
         return "starting"
     slots = sum(worker.resources.get("JOB", 0) for worker in running)
     scarce = [

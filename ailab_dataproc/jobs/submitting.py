@@ -123,8 +123,8 @@ def submit(  # noqa: PLR0913 - the one place where all choices of a job stand
     packed = _packed(entry, given, settings)
     texts = tuple(str(one) for one in args) if entry.script else ()
     asked = Asked(
-        id=new_id(name or entry.label),
-        name=name or entry.label,
+        id=new_id(name or entry.name),
+        name=name or entry.name,
         user=user(),
         created=now(),
         cluster="",  # is filled in when it is known
@@ -148,6 +148,8 @@ def submit(  # noqa: PLR0913 - the one place where all choices of a job stand
     files = Files(asked, work, packed.content if packed else None)
     with connected(cluster, settings) as (client, found):
         check_workers(client, asked, wait=wait_for_workers)
+        if dataset and not wait_for_workers:
+            _foresee(client, dataset, _loading(given), asked.memory)
         files = replace(files, asked=replace(asked, cluster=found))
         carried = Carried(values, settings.storage_options, settings.storage_options)
         return Job.at(hand_over(client, files, settings, carried))
@@ -155,7 +157,7 @@ def submit(  # noqa: PLR0913 - the one place where all choices of a job stand
 
 def _work(entry: Entry, given: Mapping[str, Any]) -> bytes | None:
     """What a job of Python calls; None of a script."""
-    load = {name: given[name] for name, usual in _LOAD.items() if given[name] != usual}
+    load = _loading(given)
     if entry.script:
         for name in ("dataset", "kwargs", "output", "version", "schema", *load):
             if name in load or given[name] is not None:
@@ -166,16 +168,34 @@ def _work(entry: Entry, given: Mapping[str, Any]) -> bytes | None:
         raise InvalidRequest(f"{name}: says how a dataset is loaded, but no dataset is named.")
     if bool(given["output"]) != bool(given["version"]):
         raise InvalidRequest("output and version: wanted both, such as output='lab/clicks', version='1.0.0'.")
-    output = {name: given[key] for name, key in (("name", "output"), ("version", "version"), ("schema", "schema"))}
+    output = None
+    if given["output"]:
+        from ailab_dataproc.jobs import data  # loads pyarrow
+
+        about = {"name": given["output"], "version": given["version"], "schema": given["schema"]}
+        output = data.output(entry.function or "", given["kwargs"] or {}, load, **about)
     work = Work(
         function=entry.function,
         args=tuple(given["args"]),
         kwargs=dict(given["kwargs"] or {}),
         reference=given["dataset"],
         load=load,
-        output=output if given["output"] else None,
+        output=output,
     )
     return pickled(work, entry.project)
+
+
+def _loading(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What was said of how the dataset is loaded."""
+    said = {name: given[name] for name in _LOAD if given[name] is not None}
+    return {name: value for name, value in said.items() if _LOAD[name] is None or value != _LOAD[name]}
+
+
+def _foresee(client: Any, dataset: str, load: Mapping[str, Any], memory: int | None) -> None:
+    """Refuse what no worker can hold."""
+    from ailab_dataproc.jobs import data  # loads pyarrow
+
+    data.foresee(dataset, load, client, memory=memory)
 
 
 def _packed(entry: Entry, given: Mapping[str, Any], settings: Settings) -> projects.Packed | None:

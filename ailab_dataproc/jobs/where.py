@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+_TTL = 300.0  # seconds, where a cluster has none
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Here:
@@ -20,6 +22,7 @@ class Here:
     folder: str = field(default_factory=tempfile.gettempdir)  # for what is gone with the job
     memory: int | None = None  # bytes that the worker may take
     wanted: Callable[[], bool] = lambda: True  # whether the cluster still counts on this worker for this task
+    silence: float = _TTL  # seconds after which the cluster has given up on a worker that says nothing
     host: str = field(default_factory=socket.gethostname)
 
 
@@ -28,14 +31,15 @@ def here() -> Here:
 
     The job keeps the worker's resources: its driver is a client of the cluster, whose tasks may run here.
     """
+    import dask
     from distributed import get_worker, secede
 
     try:
         worker = get_worker()
     except ValueError:  # no worker's task
         return Here()
-    key = worker.get_current_task()
-    secede()
+    key = str(worker.get_current_task())
+    secede()  # type: ignore[no-untyped-call]
     scheduler = worker.scheduler.address
     return Here(
         worker=worker.address,
@@ -43,6 +47,7 @@ def here() -> Here:
         tls=_tls(worker.security),
         folder=os.path.abspath(worker.local_directory),
         memory=worker.memory_manager.memory_limit,
+        silence=dask.utils.parse_timedelta(dask.config.get("distributed.scheduler.worker-ttl", None) or _TTL),
         wanted=lambda: _is_wanted(worker, key),
     )
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 from ailab_dataproc import storage, urls
 from ailab_dataproc.dataset import Dataset, Source, is_pii, shape
 from ailab_dataproc.errors import InvalidDefinition, StorageFailed
+from ailab_dataproc.functions import Known
 from ailab_dataproc.manifest import Lineage
 from ailab_dataproc.preparation.tasks import Layout, Task
 from ailab_dataproc.splitting import Pooled
@@ -90,6 +91,8 @@ def code_hash(function: Any, where: str) -> str:
     Raises:
         InvalidDefinition: there is no text of it.
     """
+    if isinstance(function, Known):
+        return function.code
     given: list[Any] = []
     while isinstance(function, functools.partial):
         given.append([function.args, function.keywords])

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pyarrow as pa
+
 from ailab_dataproc import splits
 from ailab_dataproc.backends.shards import Part
 from ailab_dataproc.dataset import Source
@@ -35,6 +37,12 @@ class Chosen:
             members.setdefault(one.split, []).append(text)
         by_split = {one: "+".join(texts) for one, texts in members.items()}
         return cls(prepared, request, by_split, found.filters.text if found.filters else "")
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns that are asked for."""
+        schema, asked = self.prepared.schema, self.request.columns
+        return schema if asked is None else pa.schema([schema.field(one) for one in asked])
 
     def select(self, columns: Sequence[str] | None) -> dict[str, Selected]:
         """The parts of shards by split.

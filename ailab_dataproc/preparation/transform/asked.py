@@ -36,9 +36,7 @@ class Asked:
 
     def graph(self, function: Preprocessing, label: str) -> Graph:
         """The function, with the columns that it uses."""
-        asked, prepared = self.chosen.request.columns, self.chosen.prepared
-        schema = prepared.schema
-        schema = pa.schema([schema.field(one) for one in asked]) if asked is not None else schema
+        asked, prepared, schema = self.chosen.request.columns, self.chosen.prepared, self.chosen.schema
         bad = {one.name: one.type for one in schema if tensors.value_type(one) is None}
         for one in bad if asked is not None else ():
             raise refused(prepared.name, one, bad[one])
