@@ -10,10 +10,11 @@ import types
 from pathlib import Path
 from typing import Any
 
+from ailab_dataproc import functions
 from ailab_dataproc.errors import AilabError, InvalidRequest
 
 _LONGEST = 500  # characters of an error's sentence
-_OURS = os.path.dirname(__file__) + os.sep
+_OURS = (os.path.dirname(__file__) + os.sep, functions.__file__)
 # Whose frames stand between ours and the job's.
 _BETWEEN = ("<frozen runpy>", "<frozen importlib", os.path.dirname(traceback.__file__) + os.sep + "runpy.py")
 
@@ -130,7 +131,7 @@ def _own_frames(frames: types.TracebackType | None) -> types.TracebackType | Non
     own = frames
     while own is not None:
         file = own.tb_frame.f_code.co_filename
-        if not file.startswith((_OURS, *_BETWEEN)):
+        if not file.startswith((*_OURS, *_BETWEEN)):
             return own
         own = own.tb_next
     return frames
@@ -139,7 +140,9 @@ def _own_frames(frames: types.TracebackType | None) -> types.TracebackType | Non
 def _sentence(error: BaseException, frames: types.TracebackType | None, code: Path) -> str:
     name = type(error).__name__
     if isinstance(error, AilabError):  # which says what to do
-        return _short(" ".join(str(error).split()))
+        cause = error.__cause__
+        hint = f" {cause}{_missing(cause.name)}" if isinstance(cause, ModuleNotFoundError) and cause.name else ""
+        return _short(" ".join(f"{error}{hint}".split()))
     text = str(error).strip()
     lines = text.split("\n") if text else [""]
     said = f"{name}: {lines[0].strip()}" if lines[0] else name

@@ -32,7 +32,7 @@ def verdict(job: Folder, asked: Asked) -> Ended | None:
         return final if failures == 1 else replace(final, error=f"{final.error} (attempt {last}, and all before it)")
     lost = last - len(ends)
     if not final and lost > asked.restarts:
-        return _lost(files, last, lost)
+        return _lost(files, last, lost, asked.restarts)
     return None
 
 
@@ -45,16 +45,17 @@ def previous(job: Folder, number: int) -> Started | None:
     return Started.of(files[f"{before}/{STARTED}"])
 
 
-def _lost(files: dict[str, bytes], last: int, lost: int) -> Ended:
+def _lost(files: dict[str, bytes], last: int, lost: int, allowed: int) -> Ended:
     started = files.get(f"{attempt(last)}/{STARTED}")
     where = Started.of(started) if started else None
     place = f", the last time {where.worker or where.host}" if where else ""
     times = "once" if lost == 1 else f"{lost} times"
     return Ended(
         attempt=last,
-        outcome="failed",
+        outcome="lost",
         at=now(),
         seconds=0,
-        error=f"its worker was lost {times}{place}. See the end of the log; a job that eats memory may end its worker.",
+        error=f"its worker was lost {times}{place}, with restarts={allowed}. Submit it again, "
+        "with memory= if it eats memory, which may end a worker.",
         worker=where.worker if where else "",
     )

@@ -105,7 +105,7 @@ def _wait(kept: _Kept, bell: int, grace: float, silence: float) -> None:
     """Until the driver has ended, or has been asked to and its time is over, or the worker is gone."""
     asked = False
     deadline = time.monotonic() + silence
-    while kept.code is None:
+    while True:
         ready, _, _ = select.select([bell, 0], [], [], max(deadline - time.monotonic(), 0))
         rung = os.read(bell, 100) if bell in ready else b""
         heard = os.read(0, 100) if 0 in ready else b"."

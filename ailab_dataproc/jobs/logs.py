@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
+from ailab_dataproc.jobs.folders import write_private
 from ailab_dataproc.storage import Folder
 
 _CHUNK = 256 << 10  # bytes after which the next file is begun
@@ -70,7 +71,7 @@ class Log:
         """
         while not self.is_written:
             self._take()
-            self._place.write(self._name(), self._current)
+            write_private(self._place, self._name(), self._current)
             self._dirty = False
             if len(self._current) >= _CHUNK:
                 self._next()
@@ -108,7 +109,7 @@ class Log:
                     f"\n[ailab: the log is longer than {self._cap.head + self._cap.tail:,} bytes: "
                     f"of what follows only the last {self._cap.tail:,} are kept]\n"
                 ).encode()
-                self._place.write(self._name(), self._current)
+                write_private(self._place, self._name(), self._current)
                 self._current, self._number = b"", self._number + 1
             return
         self._tail.append((name, size))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ailab_dataproc.jobs.folders import write_private
 from ailab_dataproc.jobs.history import STARTED, now
 from ailab_dataproc.jobs.logs import Log
 from ailab_dataproc.jobs.record import CANCEL, Beat, attempt
@@ -65,7 +66,7 @@ class Publisher(threading.Thread):
         """Write what is left, after the end."""
         self._log.write()
         self._look_at_progress()
-        self._place.write("beat.json", self._beat().to_bytes())
+        write_private(self._place, "beat.json", self._beat().to_bytes())
 
     def run(self) -> None:
         """Write and look until stopped."""
@@ -86,7 +87,7 @@ class Publisher(threading.Thread):
             self._log.write()
         news = self._look_at_progress()
         if self._is_due("beat", self._rhythm.progress if news else self._rhythm.beat):
-            self._place.write("beat.json", self._beat().to_bytes())
+            write_private(self._place, "beat.json", self._beat().to_bytes())
         if self._failing:
             self._failing = False
             self._log.say("the job's folder can be written again")

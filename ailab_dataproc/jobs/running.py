@@ -5,12 +5,13 @@ from __future__ import annotations
 import getpass
 
 from ailab_dataproc import storage
-from ailab_dataproc.errors import ClusterFailed
+from ailab_dataproc.errors import AilabError, ClusterFailed
 from ailab_dataproc.jobs.attempt import Attempt
 from ailab_dataproc.jobs.carried import Carried
+from ailab_dataproc.jobs.folders import write_private
 from ailab_dataproc.jobs.history import verdict
 from ailab_dataproc.jobs.publishing import persistently
-from ailab_dataproc.jobs.record import ASKED, ENDED, Asked, Ended, attempt, last_attempt
+from ailab_dataproc.jobs.record import ASKED, ENDED, Asked, Ended, attempt
 from ailab_dataproc.jobs.where import Here, here
 from ailab_dataproc.storage import Folder
 
@@ -31,10 +32,15 @@ def run_job(url: str, carried: Carried) -> None:
     job = storage.folder(url, carried.folder_options)
     try:
         _run(job, carried, place)
-    except (OSError, ValueError) as error:
+    except (AilabError, FileNotFoundError, ValueError) as error:
         raise ClusterFailed(
             f"{url}: the worker {place.worker or 'here'} on {place.host} can't use the job's folder as the user "
             f"{_user()} ({error}). It must be one that workers and submitters share, and run as the same user."
+        ) from error
+    except OSError as error:
+        raise ClusterFailed(
+            f"{url}: the worker {place.worker or 'here'} on {place.host} can't start a process for it ({error}). "
+            f"See to its folder {place.folder}, and to how many processes it may have."
         ) from error
 
 
@@ -43,18 +49,19 @@ def _run(job: Folder, carried: Carried, place: Here) -> None:
         return
     asked = Asked.of(job.read(ASKED))
     while (ended := verdict(job, asked)) is None:
-        tried = Attempt(job, asked, carried, place, last_attempt(job) + 1)
-        done = tried.run()
+        done = Attempt(job, asked, carried, place).run()
         if done is None:  # another worker has it now
             return
-        persistently(lambda one=done: _write(job / attempt(one.attempt), one))  # type: ignore[misc]
-    final = ended
-    persistently(lambda: _write(job, final))
+        _tell(job / attempt(done.attempt), done)
+    _tell(job, ended)
 
 
-def _write(folder: Folder, ended: Ended) -> None:
-    if not folder.exists(ENDED):
-        folder.write(ENDED, ended.to_bytes())
+def _tell(folder: Folder, ended: Ended) -> None:
+    def write() -> None:
+        if not folder.exists(ENDED):
+            write_private(folder, ENDED, ended.to_bytes())
+
+    persistently(write)
 
 
 def _user() -> str:

@@ -22,6 +22,9 @@ _PIPE = 1 << 20  # bytes of output that wait to be read
 _SET_SIZE = 1031  # F_SETPIPE_SZ of Linux
 
 
+_LINUX = sys.platform == "linux"
+
+
 class Tree:
     """Processes that end with this thread, with this process, and when they are told to."""
 
@@ -91,10 +94,15 @@ class Tree:
                 return True
         return False
 
-    def close(self) -> None:
-        """Let go of what is left of it."""
+    def close(self, job: str) -> None:
+        """End what is left of it.
+
+        Args:
+            job: the id, by which orphans are found whose keeper was killed.
+        """
         self.kill()
-        self._process.wait()
+        if self._process.wait() and _LINUX:
+            _end_orphans(job)
         os.close(self._status)
         self._process.stdout.close()  # type: ignore[union-attr]
 
@@ -103,3 +111,13 @@ class Tree:
             said: dict[str, Any] = json.loads(line)
             if "code" in said:
                 self.code, self.left = said["code"], said["left"]
+
+
+def _end_orphans(job: str) -> None:
+    """SIGKILL to all processes that have the job's id in their environment; the driver ended with its keeper."""
+    mark = f"AILAB_JOB={job}".encode()
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as file:  # another user's, or gone
+                if mark in file.read().split(b"\0"):
+                    os.kill(int(name), signal.SIGKILL)

@@ -15,6 +15,7 @@ from ailab_dataproc.jobs.carried import Carried
 from ailab_dataproc.jobs.code import datasets_there
 from ailab_dataproc.jobs.record import Asked
 from ailab_dataproc.jobs.where import Here
+from ailab_dataproc.machine import JOB_MEMORY
 
 PROGRESS = "progress.json"
 # A Dask worker says one thread; a job may use the cores that it asked for.
@@ -38,6 +39,8 @@ def variables(asked: Asked, carried: Carried, here: Here, folder: Path, path: li
     found |= dict.fromkeys(_THREADS, str(asked.cores))
     found |= {"TMPDIR": temporary} if len(temporary) <= _LONGEST else {}
     found |= _settings(asked, carried, folder / "code") | _dask(here, folder)
+    limits = [one for one in (asked.memory, here.memory) if one]
+    found |= {JOB_MEMORY: str(min(limits))} if limits else {}
     found |= {
         "AILAB_JOB": asked.id,
         "AILAB_JOB_PROGRESS": str(folder / PROGRESS),

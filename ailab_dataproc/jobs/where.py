@@ -39,7 +39,7 @@ def here() -> Here:
     except ValueError:  # no worker's task
         return Here()
     key = str(worker.get_current_task())
-    secede()  # type: ignore[no-untyped-call]
+    secede()
     scheduler = worker.scheduler.address
     return Here(
         worker=worker.address,
