@@ -60,8 +60,8 @@ def connected(cluster: Any, settings: Settings) -> Iterator[tuple[Any, str]]:
         yield client, name
 
 
-def check_workers(client: Any, asked: Asked, *, wait: bool) -> None:
-    """See to it that the scheduler places jobs, and that a worker can ever take this one.
+def check_workers(client: Any, asked: Asked, *, wait: bool) -> str:
+    """See to it that the scheduler places jobs, and that a worker can ever take this one; returns its id.
 
     Raises:
         InvalidRequest: none can.
@@ -80,6 +80,7 @@ def check_workers(client: Any, asked: Asked, *, wait: bool) -> None:
         ) from error
     if not wait:
         check(resources(asked.cores, asked.memory, asked.gpus), seen["workers"])
+    return str(seen["id"])
 
 
 def hand_over(client: Any, files: Files, settings: Settings, carried: Carried) -> Folder:
@@ -139,7 +140,7 @@ def _submit(client: Any, asked: Asked, url: str, carried: Carried) -> None:
         resources=resources(asked.cores, asked.memory, asked.gpus),
         retries=0,
     )
-    fire_and_forget(future)
+    fire_and_forget(future)  # type: ignore[no-untyped-call]
     deadline, pause = time.monotonic() + _PATIENCE, 0.002
     while not client.run_on_scheduler(scheduler.is_kept, key(asked.id)):
         if time.monotonic() > deadline:
