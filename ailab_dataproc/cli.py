@@ -13,8 +13,8 @@ from click.shell_completion import get_completion_class
 
 from ailab_dataproc import __version__
 from ailab_dataproc.commands.clean import clean
-from ailab_dataproc.commands.jobs import jobs
 from ailab_dataproc.commands.cluster import cluster
+from ailab_dataproc.commands.jobs import jobs
 from ailab_dataproc.commands.options import (
     amount,
     data_dir_option,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ailab_dataproc.commands.lab import down, status, up
 from ailab_dataproc.commands.options import json_option
 
 if TYPE_CHECKING:
@@ -106,3 +107,8 @@ def _next(where: Path) -> str:
         "For a colleague:  ailab-dataproc cluster certs --user alice\n"
         "Start a cluster:  ailab-dataproc cluster up --host ADDRESS"
     )
+
+
+cluster.add_command(up)
+cluster.add_command(status)
+cluster.add_command(down)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-import shlex
 import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ailab_dataproc.cluster.certificates import CA, CERT, FOLDER, KEY
 from ailab_dataproc.cluster.lab.state import Member, Plan
 from ailab_dataproc.cluster.security import check_address, is_loopback, scheme_of
 from ailab_dataproc.errors import InvalidRequest
@@ -63,9 +63,48 @@ def encrypted(host: str, join: str | None, insecure: bool) -> bool:
         InvalidRequest: plain TCP to another machine that isn't allowed.
     """
     if join:
-        check_address(join, "--join", insecure=insecure)
-        return scheme_of(join) == "tls"
-    return not (insecure or is_loopback(f"tcp://{_bracketed(host)}:0"))
+        check_address(join, "--join", insecure=True)
+        if scheme_of(join) == "tls":
+            return True
+        if not (insecure or is_loopback(join)):
+            raise InvalidRequest(
+                f"--join: {join} is not encrypted, and whoever reaches its port can run code. Start that cluster with "
+                "certificates, or give --insecure in a network that you trust."
+            )
+        return False
+    return not (insecure or _within(host))
+
+
+def folder_of_tls(folder: str | None, host: str, join: str | None, insecure: bool) -> str | None:
+    """The folder of the certificates that a cluster uses; None: it uses none.
+
+    Raises:
+        InvalidRequest: plain TCP to another machine that isn't allowed.
+    """
+    if folder is None and not encrypted(host, join, insecure):
+        return None
+    return str(Path(folder or FOLDER).expanduser().absolute())
+
+
+def free_port(host: str) -> int:
+    """A port that nobody listens at now."""
+    with socket.create_server((host, 0)) as found:
+        return int(found.getsockname()[1])
+
+
+def warnings(wanted: Wanted) -> Iterator[str]:
+    """What was asked for and isn't wise."""
+    found = sizes(wanted)
+    total = found.memory * (found.workers + len(wanted.gpus))
+    if total > wanted.free:
+        yield (
+            f"the workers may take {total / 1e9:.1f} GB together, and {wanted.free / 1e9:.1f} GB are free: what runs "
+            "here may be killed for it"
+        )
+    if wanted.insecure and not is_loopback(wanted.address):
+        yield f"{wanted.address} is not encrypted and asks for no certificate: who reaches it can run code as you"
+    if not is_loopback(f"tcp://{wanted.dashboard}"):
+        yield f"the dashboard at {wanted.dashboard} has no password: who reaches it sees code and data of tasks"
 
 
 def sizes(wanted: Wanted) -> Sizes:
@@ -102,6 +141,7 @@ def build(wanted: Wanted) -> Plan:
         members=(*members, *_workers(wanted)),
         environment=_environment(wanted),
         tls=wanted.tls,
+        dashboard=None if wanted.join else wanted.dashboard.rpartition(":")[0] or None,
     )
 
 
@@ -151,7 +191,8 @@ def _shared(wanted: Wanted, found: Sizes, name: str, slots: int, gpus: int = 0) 
     options += ["--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
     if wanted.scratch:
         options += ["--local-directory", wanted.scratch]
-    if wanted.host not in _ANY and (not wanted.join or not is_loopback(f"tcp://{_bracketed(wanted.host)}:0")):
+    # Others must reach a worker that joins from another machine: unless --host says more, Dask finds its address.
+    if wanted.host not in _ANY and not (wanted.join and _within(wanted.host) and not is_loopback(wanted.join)):
         options += ["--host", wanted.host]
     return [*options, *_certificates(wanted)]
 
@@ -160,14 +201,13 @@ def _certificates(wanted: Wanted) -> list[str]:
     if not wanted.tls:
         return []
     folder = Path(wanted.tls)
-    named = {"--tls-ca-file": "ca.pem", "--tls-cert": "cert.pem", "--tls-key": "key.pem"}
+    named = {"--tls-ca-file": CA, "--tls-cert": CERT, "--tls-key": KEY}
     return [text for option, name in named.items() for text in (option, str(folder / name))]
+
+
+def _within(host: str) -> bool:
+    return is_loopback(f"tcp://{_bracketed(host)}:0")
 
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def spoken(member: Member) -> str:
-    """The command line as one would type it."""
-    return shlex.join(member.command)

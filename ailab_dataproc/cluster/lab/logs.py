@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import threading
@@ -31,7 +32,8 @@ class Log:
         def pump() -> None:
             with pipe:
                 while content := os.read(pipe.fileno(), 1 << 16):
-                    self.write(content)
+                    with contextlib.suppress(OSError):  # a full disk loses lines; a full pipe would stop the process
+                        self.write(content)
 
         thread = threading.Thread(target=pump, daemon=True)
         thread.start()
@@ -63,4 +65,5 @@ def last_error(file: Path) -> str:
         log.seek(max(file.stat().st_size - _TAIL, 0))
         lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
     errors = [found["told"] for line in lines if (found := _ERROR.match(line))]
-    return (errors or lines or [""])[-1][:300]
+    causes = [told for told in errors if "failed to start" not in told]  # Dask wraps what went wrong in such lines
+    return (causes or errors or lines or [""])[-1][:300]

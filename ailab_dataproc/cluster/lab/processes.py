@@ -6,11 +6,28 @@ import contextlib
 import os
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
-from ailab_dataproc.cluster.lab.state import COOKIE
-
+COOKIE = "AILAB_LAB_CLUSTER"  # in the environment of every process of a cluster, and of what those start
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _PAUSE = 0.1  # seconds between two looks
+
+
+def began(pid: int) -> str | None:
+    """When a process began, in words that no other process with its pid has; None where it has ended."""
+    import psutil
+
+    try:
+        if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return None
+        if not _BOOT.exists():
+            return str(psutil.Process(pid).create_time())
+        # Not the time of day, which shifts when the clock is set: ticks since this boot.
+        ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+        return None
+    return f"{_BOOT.read_text().strip()}:{ticks}"
 
 
 def with_cookie(cookie: str) -> list[Any]:
@@ -38,12 +55,12 @@ def tree(pid: int) -> list[Any]:
         return []
 
 
-def memory(pid: int) -> int:
-    """Bytes of a process and all below it."""
+def memory(pid: int, *, below: bool = True) -> int:
+    """Bytes of a process, and of all below it."""
     import psutil
 
     total = 0
-    for process in tree(pid):
+    for process in tree(pid) if below else tree(pid)[:1]:
         with contextlib.suppress(psutil.Error):
             total += process.memory_info().rss
     return total

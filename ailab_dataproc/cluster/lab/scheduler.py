@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ailab_dataproc.cluster.diagnosis import explain
 from ailab_dataproc.cluster.security import host_of, security_for
+from ailab_dataproc.errors import ClusterFailed
 
 JOB = "ailab-job-"  # how keys of jobs begin
 
@@ -34,7 +36,7 @@ class Seen:
     """A scheduler that answers."""
 
     address: str
-    dashboard: str | None  # a link, as seen from the scheduler's machine
+    dashboard: int | None  # its port on the scheduler's machine
     since: float  # seconds since 1970
     workers: tuple[Worker, ...]
 
@@ -56,17 +58,23 @@ def look(address: str, files: Mapping[str, str], timeout: float = 10.0) -> Seen:
         ClusterFailed: it doesn't answer, or refuses the certificate.
         SettingsError: the files are no certificates.
     """
+    # Dask tries again until its time is up; who asks how things are wants to know at once.
+    try:
+        socket.create_connection((host_of(address), int(address.rpartition(":")[2])), timeout).close()
+    except OSError as error:
+        raise ClusterFailed(
+            f"{address}: nobody listens there ({error.strerror or error}). Start the scheduler, or mend the address."
+        ) from error
     security = security_for(address, files, address)
     connection = security.get_connection_args("client")
     try:
         told, processing = asyncio.run(asyncio.wait_for(_ask(address, connection, timeout), timeout + 1))
     except (OSError, TimeoutError) as error:
         raise explain(address, connection["ssl_context"], timeout, error) from error
-    port = told["services"].get("dashboard")
     now = max((one["last_seen"] for one in told["workers"].values()), default=0.0)
     return Seen(
         address=address,
-        dashboard=f"http://{host_of(address)}:{port}/status" if port else None,
+        dashboard=told["services"].get("dashboard"),
         since=told["started"],
         workers=tuple(_worker(one, at, processing.get(at, ()), now) for at, one in told["workers"].items()),
     )

@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from ailab_dataproc.cluster.lab import processes
 from ailab_dataproc.errors import ClusterFailed, InvalidRequest
 
 _ROOT = "~/.local/state/ailab_dataproc"  # then this machine's name: a home may be shared by several
 _PLAN, _STATE = "plan.json", "state.json"
-COOKIE = "AILAB_LAB_CLUSTER"  # in the environment of every process of a cluster, and of what those start
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,39}")
 
 
@@ -43,6 +43,7 @@ class Plan:
     members: tuple[Member, ...]
     environment: Mapping[str, str]  # of all members, beside that of who started them
     tls: str | None = None  # the folder of the certificates
+    dashboard: str | None = None  # the host where its page is; None: the scheduler runs elsewhere
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
@@ -65,26 +66,18 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Life:
-    """How a process fares; the pid is of `Life.created`, or it is another's by now."""
+    """How a process fares; a pid that began at another time is another's."""
 
     name: str
     pid: int | None = None  # None: it waits to be started again
-    created: float = 0.0  # when the process began, as the system tells it
+    began: str = ""  # of `processes.began`
     since: str = ""  # ISO 8601, UTC
     restarts: int = 0
     last_exit: str = ""  # "exit code 1 at …", "SIGKILL at …"
 
     def alive(self) -> bool:
         """Whether this very process runs."""
-        import psutil
-
-        if self.pid is None:
-            return False
-        try:
-            process = psutil.Process(self.pid)
-            return abs(process.create_time() - self.created) < 1 and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return False
+        return self.pid is not None and bool(self.began) and processes.began(self.pid) == self.began
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

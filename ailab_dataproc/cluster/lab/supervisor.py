@@ -15,7 +15,7 @@ from types import FrameType
 
 from ailab_dataproc.cluster.lab import launch, processes
 from ailab_dataproc.cluster.lab.logs import BYTES, KEPT, Log
-from ailab_dataproc.cluster.lab.state import COOKIE, Life, Member, Plan, State
+from ailab_dataproc.cluster.lab.state import Life, Member, Plan, State
 
 SHORTEST, LONGEST = 1.0, 60.0  # seconds before something is started again; doubled each time that it ends early
 STEADY = 60.0  # seconds after which it is taken to run well
@@ -30,7 +30,7 @@ class Kept:
     def __init__(self, member: Member, plan: Plan, folder: Path) -> None:
         self.member = member
         self._folder = folder
-        self._environment = {**os.environ, **plan.environment, **member.environment, COOKIE: plan.cookie}
+        self._environment = {**os.environ, **plan.environment, **member.environment, processes.COOKIE: plan.cookie}
         self._log = Log(folder / "logs" / f"{member.name}.log")
         self.process: subprocess.Popen[bytes] | None = None
         self.life = Life(name=member.name)
@@ -41,18 +41,17 @@ class Kept:
         if self.process is None:
             if time.monotonic() < self._due:
                 return False
-            self._start()
+            try:
+                self._start()
+            except OSError as error:  # such as no memory for another process
+                self._wait(f"not started, {error.strerror},")
             return True
         code = self.process.poll()
         if code is None:
             return False
         if time.monotonic() - self._began > STEADY:
             self._delay = SHORTEST
-        told = f"{signal.Signals(-code).name if code < 0 else f'exit code {code}'} at {_now()}"
-        _logger.warning("%s (pid %s) ended: %s; again in %g s", self.member.name, self.process.pid, told, self._delay)
-        self.life = Life(name=self.member.name, restarts=self.life.restarts + 1, last_exit=told)
-        self.process, self._due = None, time.monotonic() + self._delay
-        self._delay = min(self._delay * 2, LONGEST)
+        self._wait(signal.Signals(-code).name if code < 0 else f"exit code {code}")
         return True
 
     def stop(self, seconds: float) -> None:
@@ -66,6 +65,14 @@ class Kept:
             _logger.warning("%s didn't end at SIGTERM and gets SIGKILL", self.member.name)
             processes.kill(below)
             self.process.wait()
+
+    def _wait(self, why: str) -> None:
+        """Note an end, and when to start again."""
+        told = f"{why} at {_now()}"
+        _logger.warning("%s ended: %s; again in %g s", self.member.name, told, self._delay)
+        self.life = Life(name=self.member.name, restarts=self.life.restarts + 1, last_exit=told)
+        self.process, self._due = None, time.monotonic() + self._delay
+        self._delay = min(self._delay * 2, LONGEST)
 
     def _start(self) -> None:
         # In its own group: a signal to the terminal's group or to the supervisor's isn't for it.
@@ -107,14 +114,26 @@ def supervise(folder: Path) -> None:
     with FileLock(folder / "lock", timeout=0):
         me = _life("supervisor", os.getpid())
         kept = [Kept(member, plan, folder) for member in plan.members]
+        written = False
         while not asked:
-            if True in {one.look() for one in kept}:  # each of them is looked at
-                State(supervisor=me, members=tuple(one.life for one in kept)).write(folder)
+            changed = True in {one.look() for one in kept}  # each of them is looked at
+            if changed or not written:
+                written = _write(State(supervisor=me, members=tuple(one.life for one in kept)), folder)
             time.sleep(_PAUSE)
         _logger.info("ending at %s", signal.Signals(asked[0]).name)
         _end(kept, plan)
         State.remove(folder)
     _logger.info("ended")
+
+
+def _write(state: State, folder: Path) -> bool:
+    """Write the state; a full disk ends no cluster."""
+    try:
+        state.write(folder)
+    except OSError as error:
+        _logger.warning("the state can't be written: %s", error)
+        return False
+    return True
 
 
 def main(folder: Path) -> None:
@@ -143,13 +162,8 @@ def _end(kept: list[Kept], plan: Plan) -> None:
 
 
 def _life(name: str, pid: int, restarts: int = 0, last_exit: str = "") -> Life:
-    import psutil
-
-    try:
-        created = psutil.Process(pid).create_time()
-    except psutil.NoSuchProcess:  # it has ended at once; the next look tells
-        created = 0.0
-    return Life(name=name, pid=pid, created=created, since=_now(), restarts=restarts, last_exit=last_exit)
+    began = processes.began(pid) or ""  # of one that has ended at once nothing is known; the next look tells
+    return Life(name=name, pid=pid, began=began, since=_now(), restarts=restarts, last_exit=last_exit)
 
 
 def _now() -> str:
