@@ -13,6 +13,7 @@ from click.shell_completion import get_completion_class
 
 from ailab_dataproc import __version__
 from ailab_dataproc.commands.clean import clean
+from ailab_dataproc.commands.cluster import cluster
 from ailab_dataproc.commands.jobs import jobs
 from ailab_dataproc.commands.options import (
     amount,
@@ -265,6 +266,7 @@ def completion(shell: str) -> None:
 
 cli.add_command(clean)
 cli.add_command(jobs)
+cli.add_command(cluster)
 cli.add_command(stats)
 cli.add_command(transform)
 

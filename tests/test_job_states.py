@@ -21,10 +21,9 @@ def ago(seconds):
 
 
 def asked(age=600):
-    """A job that was submitted so many seconds ago."""
-    return Asked(
-        id="20261123-115000-count-3f2a1b", name="count", user="ann", created=ago(age), cluster="lab", entry="x"
-    )
+    """A job that was submitted so many seconds ago, to the scheduler "one"."""
+    fields = {"name": "count", "user": "ann", "cluster": "lab", "scheduler": "one", "entry": "x"}
+    return Asked(id="20261123-115000-count-3f2a1b", created=ago(age), **fields)
 
 
 def attempt(beat=2, worker="tls://a:1", ended=None):
@@ -127,6 +126,13 @@ def test_a_job_that_is_just_being_submitted_is_queued():
 
 def test_a_job_whose_submitter_died_before_the_scheduler_knew_it_is_lost():
     assert state(files(), UNKNOWN)[0] == "lost"
+
+
+def test_a_scheduler_that_was_restarted_tells_at_once_that_a_job_is_lost():
+    other = Known(state=None, scheduler="two")
+    assert state(files(asked=asked(age=5)), other)[0] == "lost"
+    assert state(files(attempt(beat=20)), other)[0] == "lost"
+    assert state(files(attempt(beat=20)), Known(state=None, scheduler="one"))[0] == "running"
 
 
 def test_a_job_that_no_worker_could_run_has_failed():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -71,19 +72,21 @@ def until(condition):
     raise AssertionError(condition)
 
 
-def wait_for_file(path):
-    """A function that runs until a file exists."""
-    print("waits", flush=True)
-    while not os.path.exists(path):
-        time.sleep(0.05)
-    return "done"
+def waiter():
+    """A function as of a notebook, that runs until a file exists."""
+
+    def wait_for_file(path):
+        print("waits", flush=True)
+        while not os.path.exists(path):
+            time.sleep(0.05)
+        return "done"
+
+    return wait_for_file
 
 
-class Odd(Exception):
-    """An exception that can't be pickled as it is."""
-
-    def __init__(self, one, two):
-        super().__init__(one)
+def double(x):
+    """A function of a module that can't be imported where jobs run, since it lies deep in its project."""
+    return 2 * x
 
 
 def test_a_function_of_a_notebook_runs_and_its_result_comes_back(project):
@@ -91,9 +94,8 @@ def test_a_function_of_a_notebook_runs_and_its_result_comes_back(project):
     assert run(project, lambda x: x * factor, 14).result(WAIT) == 42
 
 
-def test_a_function_of_a_module_that_lies_deep_in_the_project_travels_by_value(project, tmp_path):
-    (tmp_path / "go").touch()
-    assert adp.submit(wait_for_file, args=[str(tmp_path / "go")]).result(WAIT) == "done"
+def test_a_function_of_a_module_that_lies_deep_in_the_project_travels_by_value(project):
+    assert adp.submit(double, args=[21]).result(WAIT) == 42
 
 
 def test_a_function_of_an_installed_module_runs(project):
@@ -109,7 +111,7 @@ def test_a_function_by_its_name_runs_with_the_code_of_the_project(project, write
 def test_a_function_of_a_file_below_the_project_runs(project, write, monkeypatch):
     write("deep/helpers.py", "ONE = 1\n")
     write("deep/features.py", "from helpers import ONE\n\ndef make():\n    return ONE\n")
-    (project / ".git").mkdir()
+    subprocess.run(["git", "init", "-q"], check=True, cwd=project)
     monkeypatch.chdir(project / "deep")
     assert adp.submit("features:make", code=project).result(WAIT) == 1
 
@@ -158,6 +160,10 @@ def test_the_exception_of_a_job_comes_back_with_its_remote_traceback(project):
 
 
 def test_an_exception_that_cannot_be_read_here_is_told_with_type_text_and_traceback(project):
+    class Odd(Exception):
+        def __init__(self, one, two):
+            super().__init__(one)
+
     def fails():
         raise Odd("strange", 2)
 
@@ -177,7 +183,7 @@ def test_following_the_log_ends_with_the_job_and_misses_nothing(project, write):
 
 
 def test_a_running_job_is_cancelled(project, tmp_path):
-    job = run(project, wait_for_file, str(tmp_path / "never"))
+    job = run(project, waiter(), str(tmp_path / "never"))
     until(lambda: "waits" in job.logs())
     assert job.cancel() == f"job {job.id}: is being stopped, with all its processes"
     assert job.wait(WAIT) == "cancelled"
@@ -186,7 +192,7 @@ def test_a_running_job_is_cancelled(project, tmp_path):
 
 
 def test_a_queued_job_is_cancelled_at_once_and_never_begins(project, tmp_path):
-    running = [run(project, wait_for_file, str(tmp_path / "go"), cores=2) for _ in range(2)]
+    running = [run(project, waiter(), str(tmp_path / "go"), cores=2) for _ in range(2)]
     for job in running:
         until(lambda job=job: job.state == "running")
     queued = run(project, lambda path: Path(path).touch(), str(tmp_path / "began"))
@@ -216,7 +222,7 @@ def test_a_job_is_restarted_under_a_new_id_with_its_code_and_the_secrets_of_now(
 
 
 def test_a_job_that_runs_is_neither_restarted_nor_removed(project, tmp_path):
-    job = run(project, wait_for_file, str(tmp_path / "go"))
+    job = run(project, waiter(), str(tmp_path / "go"))
     for refused in (job.restart, job.remove):
         with pytest.raises(InvalidRequest, match="Cancel it before"):
             refused()
@@ -234,7 +240,7 @@ def test_a_removed_job_is_gone(project):
 
 
 def test_waiting_has_a_limit_and_the_job_goes_on(project, tmp_path):
-    job = run(project, wait_for_file, str(tmp_path / "go"))
+    job = run(project, waiter(), str(tmp_path / "go"))
     with pytest.raises(TimeoutError, match=f"job {job.id}: is .* It goes on"):
         job.result(timeout=0.3)
     (tmp_path / "go").touch()
@@ -399,7 +405,7 @@ def test_a_cluster_that_would_end_with_this_process_is_refused(project):
 
 
 def test_a_scheduler_that_is_not_there_leaves_no_folder(project):
-    with pytest.raises(ClusterFailed):
+    with pytest.raises(ClusterFailed, match=r"127\.0\.0\.1:9"):
         run(project, lambda: 1, cluster="tcp://127.0.0.1:9")
     assert adp.list_jobs() == []
 
@@ -417,6 +423,54 @@ def test_a_client_that_is_passed_is_used(project, cluster, monkeypatch):
     monkeypatch.delenv("AILAB_CLUSTER")
     with Client(cluster.address, set_as_default=False) as client:
         assert run(project, lambda: 1, cluster=client).result(WAIT) == 1
+
+
+def test_a_job_may_submit_another(project):
+    def submits():
+        import ailab_dataproc as adp
+
+        return adp.submit(lambda: 7, name="inner").id
+
+    outer = run(project, submits)
+    inner = adp.Job(outer.result(WAIT))
+    assert (inner.result(WAIT), inner.asked.cluster) == (7, outer.asked.cluster)
+
+
+def test_the_folders_of_jobs_may_lie_in_a_bucket(project, bucket, gcs, monkeypatch):
+    monkeypatch.setenv("AILAB_DATA_DIR", bucket)
+    job = run(project, lambda: print("hello from the bucket") or 5)
+    assert job.url.startswith(f"{bucket}/.jobs/")
+    assert job.result(WAIT) == 5
+    assert "hello from the bucket" in adp.Job(job.id).logs()
+    gcs.requests.clear()
+    assert [one.state for one in adp.list_jobs()] == ["succeeded"]
+    assert sum(gcs.requests.values()) <= 4
+    job.remove()
+    assert adp.list_jobs() == []
+
+
+def test_the_folder_of_another_user_is_passed_over(project, tmp_path):
+    job = run(project, lambda: 1)
+    job.wait(WAIT)
+    other = Path(job.url).parent.parent / "somebody"
+    other.mkdir(mode=0o000)
+    assert [one.id for one in adp.list_jobs(all_users=True)] == [job.id]
+    assert adp.Job(job.id[-6:]).id == job.id
+
+
+def test_a_job_whose_task_nobody_knows_is_lost_and_can_be_restarted(project):
+    job = run(project, lambda: 3)
+    job.wait(WAIT)
+    (Path(job.url) / "ended.json").unlink()  # as if all had died
+    for path in Path(job.url).rglob("attempts/*"):
+        shutil.rmtree(path)
+    text = (Path(job.url) / "job.json").read_text().replace(job.asked.created[:10], "2026-01-01")
+    (Path(job.url) / "job.json").write_text(text)
+    lost = adp.Job(job.id)
+    assert lost.state == "lost"
+    with pytest.raises(JobFailed, match=rf"lost \(.*ailab-dataproc jobs restart {job.id}"):
+        lost.result(WAIT)
+    assert lost.restart().result(WAIT) == 3
 
 
 def test_jobs_do_not_disturb_the_datasets_beside_them(project, make, tmp_path):

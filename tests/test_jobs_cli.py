@@ -185,7 +185,7 @@ def test_logs_can_be_of_one_attempt(jobs_dir):
     leave("train")
     assert ask("jobs", "logs", "train", "--attempt", "1").stdout == "one\ntwo\nthree\n"
     ended = ask("jobs", "logs", "train", "--attempt", "2")
-    assert (ended.exit_code, "has no attempt 2, there is 1" in ended.stderr) == (2, True)
+    assert (ended.exit_code, "has no attempt 2, the last is 1" in ended.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(("outcome", "code"), [("succeeded", 0), ("failed", 1), ("cancelled", 3)])

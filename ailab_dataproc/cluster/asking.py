@@ -31,7 +31,7 @@ async def ask_versions(scheduler: Any, patience: float = _PATIENCE) -> Told:
         of_scheduler |= await _imported(scheduler)
     lacking = [at for at, one in workers.items() if one["ailab_dataproc"] is None and _same_python(one, python)]
     for address, found in (await run(scheduler, looker(("ailab_dataproc",)), patience, lacking)).items():
-        workers[address] |= found or {}
+        workers[address] |= found if isinstance(found, dict) else {}
     silent = tuple(address for address, one in answers.items() if one is None)
     return Told(of_scheduler, workers, silent)
 
@@ -72,10 +72,10 @@ async def run(
     patience: float = _PATIENCE,
     workers: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Run a function on each worker, outside of its tasks; None of one that is silent, gone, or where it raises."""
+    """Run a function on each worker, outside of tasks; None of one that is silent or gone, its error if it raises."""
     message = {"op": "run", **_pickled(function)}
     answers = await ask_workers(scheduler, message, patience, workers)
-    return {address: one["result"] if one and one["status"] == "OK" else None for address, one in answers.items()}
+    return {address: None if one is None else _result(one) for address, one in answers.items()}
 
 
 def looker(names: Sequence[str]) -> Callable[[], dict[str, str | None]]:
@@ -95,6 +95,13 @@ def looker(names: Sequence[str]) -> Callable[[], dict[str, str | None]]:
     return look
 
 
+def _result(answer: Mapping[str, Any]) -> Any:
+    if answer["status"] == "OK":
+        return answer["result"]
+    core: Any = importlib.import_module("distributed.core")
+    return core.clean_exception(**answer)[1]
+
+
 def _pickled(function: Callable[[], Any]) -> dict[str, Any]:
     pickle: Any = importlib.import_module("distributed.protocol.pickle")
     return {"function": pickle.dumps(function), "args": pickle.dumps(()), "kwargs": pickle.dumps({}), "wait": True}
@@ -103,8 +110,8 @@ def _pickled(function: Callable[[], Any]) -> dict[str, Any]:
 async def _imported(scheduler: Any) -> dict[str, str | None]:
     """The version of this package that the scheduler can import."""
     answer = await scheduler.run_function(**_pickled(looker(("ailab_dataproc",))))
-    found: dict[str, str | None] = answer["result"] if answer["status"] == "OK" else {}
-    return found
+    found = _result(answer)
+    return found if isinstance(found, dict) else {}
 
 
 def _same_python(told: Mapping[str, str | None], mine: str | None) -> bool:

@@ -104,9 +104,10 @@ def security_for(address: str, files: Mapping[str, str], where: str) -> Any:
 
 def roles(files: Mapping[str, str]) -> dict[str, Any]:
     """Dask's configuration for a cluster that is started with these files, on each of its machines."""
-    ends = {key: files[key] for key in ("cert", "key") if key in files}
-    tls = {"ca-file": files.get("ca")} | dict.fromkeys(("client", "scheduler", "worker"), ends)
-    return {"distributed.comm.require-encryption": True, "distributed.comm.tls": tls}
+    ends = [(role, key) for role in ("client", "scheduler", "worker") for key in ("cert", "key")]
+    tls = {f"{role}.{key}": files.get(key) for role, key in ends} | {"ca-file": files.get("ca")}
+    encrypted = {f"distributed.comm.tls.{key}": path for key, path in tls.items()}
+    return encrypted | {"distributed.comm.require-encryption": True}
 
 
 def _own_files() -> dict[str, str]:

@@ -250,7 +250,7 @@ def _of_attempt(job: Job, number: int) -> str:
 
     last = last_attempt(job.folder)
     if number > last:
-        raise InvalidRequest(f"{job.id}: has no attempt {number}, there are {last}.")
+        raise InvalidRequest(f"{job.id}: has no attempt {number}, the last is {last}.")
     log = _attempt(job, number) / "log"
     return b"".join(log.read_many(log.names()).values()).decode(errors="replace")
 

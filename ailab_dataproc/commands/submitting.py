@@ -66,8 +66,8 @@ class _Submit(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            error.message += " Options of the script itself stand behind --."
-            raise
+            told = f"{error.format_message()} Options of the script itself stand behind --."
+            raise click.UsageError(told, ctx) from error
 
 
 @click.command(cls=_Submit)

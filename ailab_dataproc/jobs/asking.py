@@ -51,8 +51,10 @@ class Scheduler:
         from distributed.protocol.pickle import dumps
 
         given = self.security.get_connection_args("client") if self.security else {}
-        async with rpc(self.address, timeout=timeout, connection_args=given) as scheduler:
-            return await scheduler.run_function(function=dumps(function), args=dumps(args), kwargs=dumps({}))
+        async with rpc(self.address, timeout=timeout, connection_args=given) as scheduler:  # type: ignore[no-untyped-call]
+            parts = {"function": function, "args": args, "kwargs": {}}
+            packed = {name: dumps(part) for name, part in parts.items()}  # type: ignore[no-untyped-call]
+            return await scheduler.run_function(**packed)
 
 
 def key(id: str) -> str:
@@ -88,7 +90,7 @@ def current_client() -> Any | None:
     from distributed import Client
 
     try:
-        return Client.current()
+        return Client.current()  # type: ignore[no-untyped-call]
     except ValueError:
         return None
 
@@ -104,7 +106,7 @@ def known(cluster: str, ids: Iterable[str]) -> dict[str, Known]:
 
     asked = {key(id): id for id in ids}
     found = place.ask(scheduler.about, list(asked))
-    return {id: Known(**found.get(one, {"state": None})) for one, id in asked.items()}
+    return {asked[one]: Known(**told) for one, told in found.items()}
 
 
 def _elsewhere(asked: Any) -> Any:

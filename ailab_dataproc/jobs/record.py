@@ -49,6 +49,7 @@ class Asked(_Json):
     user: str
     created: str  # ISO 8601, UTC
     cluster: str  # the name of a configuration, or an address
+    scheduler: str = ""  # its id, another one after each start
     entry: str  # for people: "train.py --days 3", "mylab.jobs:count"
     script: str | None = None  # its path within the code; else the function of WORK runs
     args: tuple[str, ...] = ()  # of the script

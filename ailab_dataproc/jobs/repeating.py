@@ -26,5 +26,5 @@ def repeat(job: Folder, asked: Asked) -> Folder:
     new = replace(asked, id=new_id(asked.name), user=user(), created=now(), versions=versions(), repeats=asked.id)
     carried = Carried(secrets, settings.storage_options, settings.storage_options)
     with connected(asked.cluster, settings) as (client, _):
-        check_workers(client, new, wait=False)
+        new = replace(new, scheduler=check_workers(client, new, wait=False))
         return hand_over(client, Files(new, contents.get(WORK), contents.get(CODE)), settings, carried)

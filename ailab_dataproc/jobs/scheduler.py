@@ -55,7 +55,7 @@ class Placing(SchedulerPlugin):
         if "JOB" in scheduler.workers[worker].resources:
             return
         try:
-            answer = await asyncio.wait_for(scheduler.rpc(worker).run(function=pickle.dumps(declare)), _PATIENCE)
+            answer = await asyncio.wait_for(scheduler.rpc(worker).run(function=pickle.dumps(declare)), _PATIENCE)  # type: ignore[no-untyped-call]
         except (OSError, TimeoutError) as error:
             _log.warning("%s: worker %s took no job slots: %r", NAME, worker, error)
             return
@@ -136,8 +136,9 @@ async def declare(dask_worker: Any) -> None:
 
 
 def look(dask_scheduler: Any) -> dict[str, Any]:
-    """What there is for jobs: the resources of each worker, and whether the plugin runs."""
+    """Which scheduler this is, the resources of each worker, and whether the plugin runs."""
     return {
+        "id": dask_scheduler.id,
         "plugin": NAME in dask_scheduler.plugins,
         "workers": {address: dict(worker.resources) for address, worker in dask_scheduler.workers.items()},
     }
@@ -152,10 +153,10 @@ def is_kept(key: str, dask_scheduler: Any) -> bool:
     return task.state in ("memory", "erred") or keeper in (task.who_wants or ())
 
 
-def about(keys: Iterable[str], dask_scheduler: Any) -> dict[str, dict[str, str]]:
-    """State, worker, error and what is waited for, of those of the keys that are known here."""
+def about(keys: Iterable[str], dask_scheduler: Any) -> dict[str, dict[str, str | None]]:
+    """State, worker, error and what is waited for, by key; and which scheduler this is."""
     plugin = dask_scheduler.plugins.get(NAME)
-    found = {}
+    found: dict[str, dict[str, str | None]] = {}
     for key in keys:
         task = dask_scheduler.tasks.get(key)
         if task is not None:
@@ -168,7 +169,10 @@ def about(keys: Iterable[str], dask_scheduler: Any) -> dict[str, dict[str, str]]
                 "why": "" if begun else _why(dask_scheduler, task),
             }
         elif plugin is not None and key in plugin.errors:
-            found[key] = {"state": "erred", "worker": "", "error": plugin.errors[key], "why": ""}
+            found[key] = {"state": "erred", "error": plugin.errors[key]}
+        else:
+            found[key] = {"state": None}
+        found[key]["scheduler"] = dask_scheduler.id
     return found
 
 

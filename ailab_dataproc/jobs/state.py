@@ -14,6 +14,7 @@ STATES: tuple[State, ...] = ("queued", "running", "succeeded", "failed", "cancel
 # Seconds without a sign of life after which an attempt counts as gone where the scheduler can't tell. Its beats come
 # every few seconds, so clocks of worker and reader may be so far apart, less a little.
 STALE = 60.0
+_LAST = 15.0  # the same where the scheduler is known to be another, whose workers ended with the old one
 _SUBMITTING = 60.0  # seconds between the folder of a job and its task
 _AGAIN = "Submit it again: ailab-dataproc jobs restart {id}."
 
@@ -28,6 +29,7 @@ class Known:
     error: str = ""  # of a task that it has given up
     worker: str = ""  # that it was given to
     why: str = ""  # it waits
+    scheduler: str = ""  # its id, another one after each start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +129,7 @@ def _unasked(files: Files, said: str, time: datetime) -> _Rules:
 
 def _unbegun(files: Files, known: Known, time: datetime) -> _Rules:
     """Of a job without any attempt."""
-    young = seconds_since(files.asked.created, time) < _SUBMITTING
+    young = seconds_since(files.asked.created, time) < _SUBMITTING and not _is_new(files, known)
     gone = "the scheduler doesn't know it: it was restarted, or who submitted the job was stopped in the middle"
     return (
         (bool(files.cancelled), "cancelled", "it was cancelled before it began"),
@@ -142,7 +144,7 @@ def _begun(files: Files, known: Known, time: datetime) -> _Rules:
     """Of a job with an attempt at least, and none that was the last."""
     number, newest = _newest(files)
     worker = newest.started.worker if newest.started else ""
-    alive = _is_alive(newest, time)
+    alive = _is_alive(newest, time, _LAST if _is_new(files, known) else STALE)
     failed = newest.ended.error if newest.ended else ""
     stopping = bool(files.cancelled)
     lost = f"worker {worker} was lost with attempt {number}; {known.why or 'another begins'}"
@@ -164,8 +166,13 @@ def _newest(files: Files) -> tuple[int, Attempt]:
     return number, files.attempts.get(number, Attempt())
 
 
-def _is_alive(attempt: Attempt, time: datetime) -> bool:
-    return attempt.ended is None and _age(attempt, time) < STALE
+def _is_new(files: Files, known: Known) -> bool:
+    """Whether the scheduler isn't the one that the job was given to."""
+    return bool(files.asked.scheduler and known.scheduler) and files.asked.scheduler != known.scheduler
+
+
+def _is_alive(attempt: Attempt, time: datetime, stale: float = STALE) -> bool:
+    return attempt.ended is None and _age(attempt, time) < stale
 
 
 def _stopping(files: Files) -> str:

@@ -147,10 +147,10 @@ def submit(  # noqa: PLR0913 - the one place where all choices of a job stand
     )
     files = Files(asked, work, packed.content if packed else None)
     with connected(cluster, settings) as (client, found):
-        check_workers(client, asked, wait=wait_for_workers)
+        scheduler = check_workers(client, asked, wait=wait_for_workers)
         if dataset and not wait_for_workers:
             _foresee(client, dataset, _loading(given), asked.memory)
-        files = replace(files, asked=replace(asked, cluster=found))
+        files = replace(files, asked=replace(asked, cluster=found, scheduler=scheduler))
         carried = Carried(values, settings.storage_options, settings.storage_options)
         return Job.at(hand_over(client, files, settings, carried))
 
