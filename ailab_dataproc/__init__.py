@@ -9,9 +9,14 @@ if TYPE_CHECKING:
     from ailab_dataproc.cluster import connect
     from ailab_dataproc.dataset import Dataset, Source, column
     from ailab_dataproc.download import Download
+    from ailab_dataproc.jobs.job import Job
+    from ailab_dataproc.jobs.listing import list_jobs
+    from ailab_dataproc.jobs.submitting import submit
     from ailab_dataproc.loading import batches, even_splits, load, plan
+    from ailab_dataproc.mapping import map_partitions
     from ailab_dataproc.planning import Plan
     from ailab_dataproc.preparing import prepare
+    from ailab_dataproc.progressing import progress
     from ailab_dataproc.report import Report, last_report
     from ailab_dataproc.serving import transform_graph
     from ailab_dataproc.splitting import by_hash, by_value
@@ -30,19 +35,25 @@ _PUBLIC = {
     "Download": "download",
     "prepare": "preparing",
     "transform": "transforming",
+    "map_partitions": "mapping",
     "transform_graph": "serving",
     "load": "loading",
     "plan": "loading",
     "batches": "loading",
     "even_splits": "loading",
     "Plan": "planning",
+    "progress": "progressing",
     "Report": "report",
     "last_report": "report",
+    "submit": "jobs.submitting",
+    "Job": "jobs.job",
+    "list_jobs": "jobs.listing",
 }
 
 __all__ = [
     "Dataset",
     "Download",
+    "Job",
     "Plan",
     "Report",
     "Source",
@@ -53,9 +64,13 @@ __all__ = [
     "connect",
     "even_splits",
     "last_report",
+    "list_jobs",
     "load",
+    "map_partitions",
     "plan",
     "prepare",
+    "progress",
+    "submit",
     "transform",
     "transform_graph",
 ]

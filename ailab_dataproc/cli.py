@@ -14,6 +14,7 @@ from click.shell_completion import get_completion_class
 from ailab_dataproc import __version__
 from ailab_dataproc.commands.clean import clean
 from ailab_dataproc.commands.cluster import cluster
+from ailab_dataproc.commands.jobs import jobs
 from ailab_dataproc.commands.options import (
     amount,
     data_dir_option,
@@ -106,7 +107,7 @@ def describe(name: str, data_dir: str | None, as_json: bool) -> None:
     "--runner", default="threads", show_default=True, help="threads, processes, inline, dask, flink, spark, dataflow, …"
 )
 @click.option("--workers", type=int, metavar="N", help="How many; by default one a core.")
-@click.option("--cluster", metavar="ADDRESS|NAME", help="For dask: tcp://host:8786, or a name; 'local' if left out.")
+@click.option("--cluster", metavar="ADDRESS|NAME", help="For dask: tls://host:8786, or a name; by default the setting.")
 @click.option("--beam-option", "beam_options", multiple=True, metavar="KEY=VALUE", help="For Beam; may be repeated.")
 @click.option("--formats", default="parquet,tfrecord", show_default=True, help="'parquet' alone is faster.")
 @data_dir_option
@@ -264,6 +265,7 @@ def completion(shell: str) -> None:
 
 
 cli.add_command(clean)
+cli.add_command(jobs)
 cli.add_command(cluster)
 cli.add_command(stats)
 cli.add_command(transform)

@@ -69,6 +69,7 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
     dtypes: str = "arrow",
     allow_pii: bool = False,
     data_dir: str | None = None,
+    machine: Machine | None = None,
 ) -> Plan:
     """Decide what `load` would do, without reading a row; but rows are counted for filters with limit or sample.
 
@@ -90,6 +91,7 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
         dtypes: what pandas and Dask hold columns as: ``"arrow"`` (exact), or ``"numpy"``.
         allow_pii: whether columns with personal data may be loaded.
         data_dir: where to look; by default as the settings say.
+        machine: what to decide for; by default what this process may use, and the Dask cluster that it is connected to.
     """
     settings, prepared = _open(reference, version, data_dir)
     names = list(BACKENDS) if backend == "auto" else [backend]
@@ -107,9 +109,10 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
     )
     selected = select(prepared, request)
     ladder = check_ladder(settings.auto, family, considered) if backend == "auto" else ()
-    machine = Machine.here()
-    if any(one.family == "lazy" for one in considered.values()):
-        machine = machine.with_cluster()
+    if machine is None:
+        machine = Machine.here()
+        if any(one.family == "lazy" for one in considered.values()):
+            machine = machine.with_cluster()
     selected = replace(selected, need=_known(selected, prepared, {backend, *ladder}))
     calibration = load_calibration(settings.calibration, machine) if ladder else Calibration()
     choice = choose(selected.need, machine, considered, asked=backend, ladder=ladder, calibration=calibration)

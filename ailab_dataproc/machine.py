@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+JOB_MEMORY = "AILAB_JOB_MEMORY"  # the variable that tells a job how many bytes its processes may take
 _V1_UNLIMITED = 1 << 60  # v1's word for "no limit" is a huge number
 
 
@@ -53,11 +54,13 @@ def _available(base: Path) -> int:
 
 
 def _own_limits(base: Path) -> Iterator[int]:
-    """What ``ulimit -v`` and ``ulimit -d`` leave."""
+    """What ``ulimit -v`` and ``ulimit -d`` leave, and in a job its worker."""
     limits, status = base / "proc/self/limits", base / "proc/self/status"
     if not limits.exists() or not status.exists():
         return
     used = {line.split(":")[0]: line.split()[1] for line in status.read_text().splitlines() if " kB" in line}
+    if os.environ.get(JOB_MEMORY):
+        yield int(os.environ[JOB_MEMORY]) - int(used["VmRSS"]) * 1024
     for line in limits.read_text().splitlines():
         for name, key in (("Max address space", "VmSize"), ("Max data size", "VmData")):
             soft = line.removeprefix(name).split()

@@ -38,7 +38,8 @@ def prepare(  # noqa: PLR0913 - all but the first have a name and a default
             plain Python), ``"inline"`` (one thread), ``"dask"``, or the name of a configuration of one of Beam's
             runners, such as ``"flink"``.
         workers: how many; by default one a core.
-        cluster: with ``"dask"``, the address of a scheduler or the name of a configuration; by default ``"local"``.
+        cluster: with ``"dask"``, the address of a scheduler or the name of a configuration; by default as for
+            `connect`.
         beam_options: by name, for Beam's runners; they go before those of the configuration.
         formats: ``("parquet", "tfrecord")``, or ``("parquet",)``, which is faster where nobody needs TFDS.
         progress: whether to show a bar.

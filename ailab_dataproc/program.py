@@ -19,6 +19,9 @@ _SPOKEN = {
     "pass allow_pii=True": "give --allow-pii",
     "allow_pii=True": "--allow-pii",
     "Pass nulls='mask'": "Give --nulls mask",
+    "by code=": "by --code",
+    "raise code_limit=": "raise --code-limit",
+    "wait_for_workers=True": "--wait-for-workers",
     "nulls='mask'": "--nulls mask",
     "backend='pandas'": "--backend pandas",
 }

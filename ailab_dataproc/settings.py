@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from dataclasses import dataclass, field, fields
@@ -21,6 +22,7 @@ _ENVIRONMENT = {
     "calibration": "AILAB_CALIBRATION",
     "cluster": "AILAB_CLUSTER",
     "jobs_dir": "AILAB_JOBS_DIR",
+    "storage_options": "AILAB_STORAGE_OPTIONS",
 }
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {f"{unit}IB": 1 << 10 * power for power, unit in enumerate("KMGT", start=1)}
@@ -70,6 +72,8 @@ def load_settings(path: str | Path | None = None) -> Settings:
     for key, variable in _ENVIRONMENT.items():
         if os.environ.get(variable):
             values[key] = os.environ[variable]
+    if isinstance(values.get("storage_options"), str):
+        values["storage_options"] = _parse_options(values["storage_options"])
     for key, separator in (("datasets", os.pathsep), ("auto", ",")):
         if isinstance(values.get(key), str):
             values[key] = [part.strip() for part in values[key].split(separator) if part.strip()]
@@ -78,6 +82,20 @@ def load_settings(path: str | Path | None = None) -> Settings:
     if "cache_bytes" in values:
         values["cache_bytes"] = parse_bytes(values["cache_bytes"], "cache_bytes")
     return Settings(**values)
+
+
+def _parse_options(text: str) -> dict[str, Any]:
+    """The options of $AILAB_STORAGE_OPTIONS, which an error never shows."""
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"column {error.colno}"
+        raise SettingsError(f"AILAB_STORAGE_OPTIONS: no JSON ({error.msg} at {where}). Mend or unset it.") from None
+    if not isinstance(found, dict):
+        raise SettingsError(
+            f"AILAB_STORAGE_OPTIONS: found a {type(found).__name__}, wanted an object of JSON. Mend it."
+        )
+    return found
 
 
 def parse_bytes(text: str | int, where: str) -> int:

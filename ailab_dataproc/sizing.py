@@ -65,11 +65,12 @@ class Machine:
         )
 
     @classmethod
-    def of(cls, client: Any) -> Machine:
+    def of(cls, client: Any, *, idle: bool = False) -> Machine:
         """Look at a Dask cluster: what its scheduler knows, and the free memory and GPUs that its workers see.
 
         Args:
             client: a `distributed.Client`; not an asynchronous one.
+            idle: whether to take all that its workers may ever use as free.
         """
         found = client.scheduler_info(n_workers=-1)["workers"]
         looked = client.sync(asking.run, client.scheduler, _look) if found else {}
@@ -79,7 +80,10 @@ class Machine:
         for address, one in found.items():
             room, gpus, reason = _checked(looked.get(address), address)
             used = 0 if address.startswith("inproc:") else one["metrics"]["memory"]  # there it is this process's
-            free = max(min((one["memory_limit"] or room + used) - used, room), 0)
+            limit = one["memory_limit"] or room + used
+            if idle:
+                room, used, gpus = sys.maxsize, 0, tuple(replace(gpu, free=gpu.total) for gpu in gpus)
+            free = max(min(limit - used, room), 0)
             hosts.setdefault(str(one["host"]), []).append((Worker(free, one["nthreads"]), room))
             devices |= {gpu.uuid: gpu for gpu in gpus}
         workers = tuple(worker for those in hosts.values() for worker, _ in those)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
-from ailab_dataproc import storage
-from ailab_dataproc.dataset import Dataset, check_name, check_version, is_pii
+from ailab_dataproc import functions, storage
+from ailab_dataproc.dataset import Dataset, is_pii
+from ailab_dataproc.deriving import Making
 from ailab_dataproc.errors import InvalidRequest, require, unknown
 from ailab_dataproc.loading import open_known
-from ailab_dataproc.manifest import MANIFEST, Lineage, read_manifest
 from ailab_dataproc.preparation import runners
 from ailab_dataproc.preparation.engines.beam import BeamEngine
-from ailab_dataproc.preparation.fingerprint import code_hash, layout_part, lineage_parts
+from ailab_dataproc.preparation.fingerprint import code_hash
 from ailab_dataproc.preparation.options import FORMATS, Derived, Options
-from ailab_dataproc.preparation.pipeline import prepare_dataset, reused
+from ailab_dataproc.preparation.pipeline import prepare_dataset
 from ailab_dataproc.preparation.transform import tensors
 from ailab_dataproc.preparation.transform.analysis import Graph, Preprocessing
 from ailab_dataproc.preparation.transform.applying import Transformed
@@ -102,9 +100,7 @@ def transform(  # noqa: PLR0913 - all but the first two have a name, and most a 
     settings = load_settings()
     settings = replace(settings, data_dir=data_dir) if data_dir else settings
     prepared = open_known(reference, settings)
-    label = _label(preprocessing_fn)
-    check_name(name)
-    check_version(version, where=name)
+    label = functions.label(preprocessing_fn, "preprocessing_fn")
     given: dict[str, Any] = {"runner": runner, "workers": workers, "cluster": cluster, "beam_options": beam_options}
     given |= {"formats": tuple(formats), "progress": progress, "storage_options": settings.storage_options}
     asked = Asked.of(prepared, Request(split=split, columns=columns, filters=filters, allow_pii=allow_pii), analyze)
@@ -112,38 +108,20 @@ def transform(  # noqa: PLR0913 - all but the first two have a name, and most a 
         place=storage.folder(settings.data_dir, settings.storage_options),
         name=name,
         version=version,
+        chosen=asked.chosen,
         asked=asked,
         lineage=asked.lineage(label, code_hash(preprocessing_fn, label), public),
-        words={"description": description, "owner": owner or prepared.manifest.owner},
-        options=Options(**given, definition=_file(preprocessing_fn)),
+        words={"description": description, "owner": owner},
+        options=Options(**given, definition=functions.file(preprocessing_fn)),
     )
     return making.there() or making.make(preprocessing_fn)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Making:
-    """A version that is to be made of another one."""
+class _Making(Making):
+    """A version that is to be made by a preprocessing_fn."""
 
-    place: Folder  # the data directory
-    name: str
-    version: str
     asked: Asked
-    lineage: Lineage
-    words: Mapping[str, str]  # for people
-    options: Options
-
-    @property
-    def parts(self) -> dict[str, str]:
-        """Of the fingerprint, what is known before a row is read."""
-        return {**lineage_parts(self.lineage), "layout": layout_part(self.options.layout, self.options.formats)}
-
-    def there(self) -> Report | None:
-        """The report of the version where it is there already."""
-        final = self.place / self.name / self.version
-        if not final.exists(MANIFEST):
-            return None
-        manifest = read_manifest(final)
-        return replace(reused(final, manifest, {**manifest.parts, **self.parts}), step="transform")
 
     def make(self, function: Preprocessing) -> Report:
         """Analyze, then transform, unless a twin that this one waited for has done it."""
@@ -168,38 +146,10 @@ class _Making:
 
     def dataset(self, graph: Graph, selected: Mapping[str, Selected], files: Folder) -> Dataset:
         """The result as a definition, whose sources are parts of shards and whose `read` is the graph."""
-        prepared = self.asked.prepared
         outputs = _outputs(feature_spec(files), graph, self.lineage.options["public"])
         parts = {split: found.selection.parts for split, found in selected.items()}
-        made = Transformed(prepared.manifest.fingerprint, parts, graph.schema, outputs, files)
-        return Dataset(
-            name=self.name,
-            version=self.version,
-            schema=outputs,
-            splits={split: f"prepared://{prepared.name}/{split}" for split in selected},
-            read=made.read,
-            sources=made.sources,
-            allow_empty=True,  # filters may leave nothing of a shard
-            description=self.words["description"] or f"Made from {self.lineage}.",
-            owner=self.words["owner"],
-            license=prepared.manifest.license,
-        )
-
-
-def _label(function: Any) -> str:
-    while isinstance(function, functools.partial):
-        function = function.func
-    if not callable(function):
-        raise InvalidRequest(f"preprocessing_fn={function!r}: wanted a function. Pass it without calling it.")
-    module = getattr(function, "__module__", "")
-    name = getattr(function, "__qualname__", type(function).__name__)
-    return name if module in ("", None, "__main__") else f"{module}.{name}"
-
-
-def _file(function: Any) -> str | None:
-    while isinstance(function, functools.partial):
-        function = function.func
-    return inspect.getsourcefile(function) if inspect.isroutine(function) else None
+        made = Transformed(self.chosen.prepared.manifest.fingerprint, parts, graph.schema, outputs, files)
+        return self.definition(outputs, made.read, made.sources)
 
 
 def _outputs(spec: Mapping[str, Any], graph: Graph, public: Sequence[str]) -> pa.Schema:

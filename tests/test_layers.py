@@ -14,11 +14,11 @@ import ailab_dataproc
 ROOT = Path(ailab_dataproc.__file__).parent
 # From the ground up; a module may import its own layer and those below.
 LAYERS = (
-    ("errors", "definition"),
+    ("errors", "definition", "functions"),
     ("settings", "configuration", "storage"),
     ("machine",),
     ("urls", "cache", "splitting", "download", "cluster"),
-    ("progress",),
+    ("progressing",),
     ("gpus",),
     ("dataset", "schema", "sizing", "literals"),
     ("manifest", "splits", "sampling", "filters", "guarantees", "pruning", "edge_cases", "calibration"),
@@ -28,7 +28,8 @@ LAYERS = (
     ("planning",),
     ("preparation", "catalog"),
     ("testing", "loading", "preparing", "recount", "verify", "leftovers", "describing", "statistics"),
-    ("transforming", "mapping", "serving"),
+    ("deriving", "serving"),
+    ("transforming", "mapping"),
     ("jobs",),
     ("experiment",),
     ("site",),

@@ -12,7 +12,10 @@ from ailab_dataproc.commands.options import data_dir_option, json_option, settin
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-def _parse_age(_ctx: click.Context, _param: click.Parameter, text: str) -> float:
+def parse_age(_ctx: click.Context, _param: click.Parameter, text: str | None) -> float | None:
+    """``30m`` of an option as seconds; None where it wasn't given."""
+    if text is None:
+        return None
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
     if not found:
         raise click.BadParameter(f"{text!r} is no time such as 90s, 30m, 1h or 2d.")
@@ -26,7 +29,7 @@ def _parse_age(_ctx: click.Context, _param: click.Parameter, text: str) -> float
     "--older-than",
     default="1h",
     show_default=True,
-    callback=_parse_age,
+    callback=parse_age,
     help="Keep what has changed since; 0: nothing.",
 )
 @click.option("--cache", "with_cache", is_flag=True, help="Empty this machine's cache of shards, too.")

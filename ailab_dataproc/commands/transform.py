@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
@@ -33,7 +30,7 @@ from ailab_dataproc.commands.options import (
 @click.option("--public", metavar="A,B", help="Outputs that hold no personal data although the function uses such.")
 @click.option("--runner", default="threads", show_default=True, help="threads, processes, inline, dask, flink, …")
 @click.option("--workers", type=int, metavar="N", help="How many; by default one a core.")
-@click.option("--cluster", metavar="ADDRESS|NAME", help="For dask: tcp://host:8786, or a name; 'local' if left out.")
+@click.option("--cluster", metavar="ADDRESS|NAME", help="For dask: tls://host:8786, or a name; by default the setting.")
 @click.option("--beam-option", "beam_options", multiple=True, metavar="KEY=VALUE", help="For Beam; may be repeated.")
 @click.option("--formats", default="parquet,tfrecord", show_default=True, help="'parquet' alone is faster.")
 @data_dir_option
@@ -52,13 +49,13 @@ def transform(
     public, formats = split_names(options.pop("public")) or (), split_names(options.pop("formats")) or ()
     beam = key_values(options.pop("beam_options"), "--beam-option")
     with quiet_stdout(as_json):
-        from ailab_dataproc import tables
+        from ailab_dataproc import functions, tables
         from ailab_dataproc.transforming import transform as transform_
 
         asked = read_filters(name, filters, settings_of(options["data_dir"]))
         report = transform_(
             name,
-            _imported(function),
+            functions.find(function),
             name=options.pop("new"),
             columns=split_names(columns),
             filters=asked,
@@ -72,25 +69,3 @@ def transform(
         tables.print_json(report.to_dict())
     else:
         click.echo(str(report))
-
-
-def _imported(text: str) -> Any:
-    """The function that MODULE:FUNCTION or FILE.py:FUNCTION names."""
-    from ailab_dataproc.errors import InvalidRequest, unknown
-
-    place, colon, name = text.rpartition(":")
-    if not (place and colon and name):
-        raise click.BadParameter(f"{text!r} is no MODULE:FUNCTION, such as features:preprocessing_fn.")
-    file = Path(place).expanduser()
-    folder, module = (str(file.resolve().parent), file.stem) if file.suffix == ".py" else (os.getcwd(), place)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    try:
-        found = importlib.import_module(module)
-    except Exception as error:
-        raise InvalidRequest(
-            f"{text}: importing {module!r} raised {type(error).__name__}: {error}. Mend it."
-        ) from error
-    if not hasattr(found, name):
-        raise unknown("function", name, [one for one in vars(found) if callable(getattr(found, one))], where=place)
-    return getattr(found, name)

@@ -18,8 +18,10 @@ CANCEL = "cancel.json"
 # Written once, by the worker, when no attempt follows.
 ENDED = "ended.json"
 
+TASK = "ailab-job-"  # the key of its task in Dask begins so; then its id
+
 State = Literal["queued", "running", "succeeded", "failed", "cancelled", "lost"]
-Outcome = Literal["succeeded", "failed", "cancelled"]
+Outcome = Literal["succeeded", "failed", "cancelled", "lost"]  # lost: too often with its worker
 
 
 class _Json:
@@ -47,6 +49,7 @@ class Asked(_Json):
     user: str
     created: str  # ISO 8601, UTC
     cluster: str  # the name of a configuration, or an address
+    scheduler: str = ""  # its id, another one after each start
     entry: str  # for people: "train.py --days 3", "mylab.jobs:count"
     script: str | None = None  # its path within the code; else the function of WORK runs
     args: tuple[str, ...] = ()  # of the script
@@ -63,6 +66,7 @@ class Asked(_Json):
     dataset: str | None = None  # for people: "products/ad_log/impressions:1.0.0 train[:10%]"
     output: str | None = None  # the dataset that it makes: name:version
     versions: Mapping[str, str] = field(default_factory=dict)  # of the submitter: python, dask, …
+    repeats: str | None = None  # the id of the job that this one is once more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +106,7 @@ class Ended(_Json):
     memory: int = 0  # bytes at the peak, of all its processes
     result: int | None = None  # bytes of attempts/N/result.pkl; None: it has no result
     worker: str = ""
+    final: bool = False  # another attempt would end the same way, such as one that took too long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

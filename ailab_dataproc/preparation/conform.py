@@ -26,9 +26,10 @@ class _Place:
 
     source: Source
     row: int  # rows before it
+    by: str  # the function that made it
 
 
-def conform(produced: Iterable[Any], schema: pa.Schema, source: Source) -> Iterator[pa.RecordBatch]:
+def conform(produced: Iterable[Any], schema: pa.Schema, source: Source, by: str = "read()") -> Iterator[pa.RecordBatch]:
     """Check and convert what `read` yields.
 
     No value changes: an integer may become wider or a float that holds it, never the other way round with loss.
@@ -37,6 +38,7 @@ def conform(produced: Iterable[Any], schema: pa.Schema, source: Source) -> Itera
         produced: Arrow tables or record batches, pandas frames, dicts (a row each), or lists of dicts.
         schema: the declared columns.
         source: where the rows come from, for messages.
+        by: the function that yields, for messages.
 
     Yields:
         Record batches of exactly `schema` (without metadata), never empty.
@@ -45,18 +47,18 @@ def conform(produced: Iterable[Any], schema: pa.Schema, source: Source) -> Itera
         InvalidData: a column is missing or unknown, or a value doesn't fit; source, row, column and value are named.
     """
     row = 0
-    for item in _grouped(produced, source):
-        for batch in _batches(item, schema, _Place(source, row)):
+    for item in _grouped(produced, source, by):
+        for batch in _batches(item, schema, _Place(source, row, by)):
             if batch.num_rows:
-                yield _checked(batch, schema, _Place(source, row))
+                yield _checked(batch, schema, _Place(source, row, by))
                 row += batch.num_rows
 
 
-def _grouped(produced: Iterable[Any], source: Source) -> Iterator[Any]:
+def _grouped(produced: Iterable[Any], source: Source, by: str) -> Iterator[Any]:
     frame = hasattr(produced, "__dataframe__")
     if isinstance(produced, dict | str | bytes) or not (frame or isinstance(produced, Iterable)):
         raise InvalidData(
-            f"{source.name}: read() returned {type(produced).__name__}, wanted an iterable. Use `yield` in it."
+            f"{source.name}: {by} returned {type(produced).__name__}, wanted an iterable. Use `yield` in it."
         )
     if frame or isinstance(produced, pa.Table | pa.RecordBatch):
         yield produced
@@ -89,7 +91,7 @@ def _batches(item: Any, schema: pa.Schema, place: _Place) -> list[pa.RecordBatch
     if type(item).__module__.partition(".")[0] == "pandas" and hasattr(item, "columns"):
         return [_from_pandas(item, schema, place)]
     raise InvalidData(
-        f"{place.source.name}: read() yielded a {type(item).__name__}, wanted Arrow tables or record batches, "
+        f"{place.source.name}: {place.by} yielded a {type(item).__name__}, wanted Arrow tables or record batches, "
         "pandas frames, or dicts (one a row)."
     )
 
@@ -187,7 +189,7 @@ def _checked(batch: pa.RecordBatch, schema: pa.Schema, place: _Place) -> pa.Reco
 def _check_names(found: list[str], schema: pa.Schema, place: _Place) -> None:
     twice = next((name for i, name in enumerate(found) if name in found[:i]), None)
     if twice is not None:
-        raise InvalidData(f"{place.source.name}: column {twice!r} is there twice. Drop one in read().")
+        raise InvalidData(f"{place.source.name}: column {twice!r} is there twice. Drop one in {place.by}.")
     if set(found) != set(schema.names):
         raise InvalidData(f"{place.source.name} {_difference(found, schema)}")
 
@@ -210,14 +212,15 @@ def _fit(array: pa.Array, field: pa.Field, place: _Place) -> pa.Array:
             bad = _first_bad(array, field.type)
             if bad is None:
                 raise InvalidData(
-                    f"{place.source.name}: column {field.name!r} is {array.type}, want {field.type}. Cast it in read()."
+                    f"{place.source.name}: column {field.name!r} is {array.type}, want {field.type}. "
+                    f"Cast it in {place.by}."
                 ) from error
             raise _bad_value(field, array[bad].as_py(), place, bad) from error
     if array.null_count and not field.nullable:
         bad = pc.index(array.is_null(), True).as_py()
         raise InvalidData(
             f"row {place.row + bad + 1} of {place.source.name} has no value for {field.name!r}, which isn't nullable. "
-            "Declare nullable=True, or fill it in read()."
+            f"Declare nullable=True, or fill it in {place.by}."
         )
     return array
 
@@ -241,7 +244,7 @@ def _bad_value(field: pa.Field, value: Any, place: _Place, offset: int) -> Inval
     shown = "<not shown: PII>" if is_pii(field) else _short(value)
     return InvalidData(
         f"row {place.row + offset + 1} of {place.source.name} has {field.name}={shown}, want {field.type}. "
-        "Mend the source, cast it in read(), or declare another type."
+        f"Mend the source, cast it in {place.by}, or declare another type."
     )
 
 

@@ -14,9 +14,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from ailab_dataproc import storage, urls
 from ailab_dataproc.dataset import Dataset, Source, is_pii, shape
 from ailab_dataproc.errors import InvalidDefinition, StorageFailed
+from ailab_dataproc.functions import Known
 from ailab_dataproc.manifest import Lineage
 from ailab_dataproc.preparation.tasks import Layout, Task
 from ailab_dataproc.splitting import Pooled
@@ -48,10 +51,9 @@ def fingerprint_parts(
         formats: the formats that are written.
         lineage: of a derived version; it has the author's code.
     """
-    columns = [(one.name, str(one.type), one.nullable, shape(one), is_pii(one)) for one in dataset.schema]
     members = {split: [(source.identity, source.size) for source in found] for split, found in sources.items()}
     parts = {
-        "schema": _hash(columns),
+        "schema": schema_part(dataset.schema),
         **(lineage_parts(lineage) if lineage else {"code": _hash(_code(dataset))}),
         "sources": _hash(members),
         "layout": layout_part(layout, formats),
@@ -73,6 +75,11 @@ def lineage_parts(lineage: Lineage) -> dict[str, str]:
     }
 
 
+def schema_part(schema: pa.Schema) -> str:
+    """The columns, without what they mean."""
+    return _hash([(one.name, str(one.type), one.nullable, shape(one), is_pii(one)) for one in schema])
+
+
 def layout_part(layout: Layout, formats: Sequence[str]) -> str:
     """How rows become shards."""
     return _hash([asdict(layout), sorted(formats)])
@@ -84,6 +91,8 @@ def code_hash(function: Any, where: str) -> str:
     Raises:
         InvalidDefinition: there is no text of it.
     """
+    if isinstance(function, Known):
+        return function.code
     given: list[Any] = []
     while isinstance(function, functools.partial):
         given.append([function.args, function.keywords])

@@ -35,7 +35,7 @@ class Options:
 
     runner: str = "threads"
     workers: int | None = None  # None: every core that this process may use
-    cluster: str | None = None  # of runner="dask": an address, or the name or path of a configuration
+    cluster: str | None = None  # of runner="dask": an address, a name or a path of a configuration; None: as `connect`
     beam_options: Mapping[str, Any] | None = None  # of Beam's other runners, before those of the configuration
     formats: tuple[str, ...] = FORMATS
     layout: Layout = field(default_factory=Layout)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from ailab_dataproc.progressing import Progress
 from ailab_dataproc.storage import Folder
 
 _EVERY = {True: 0.25, False: 2.0}  # seconds between two looks, on a disk and in a bucket
@@ -14,22 +14,16 @@ _EVERY = {True: 0.25, False: 2.0}  # seconds between two looks, on a disk and in
 
 @contextmanager
 def watched(receipts: Folder, total: int, label: str, *, shown: bool) -> Iterator[None]:
-    """Show how many of `total` tasks have left a receipt while the block runs."""
-    if not shown:
-        yield
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    done = threading.Event()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    # A copy of the standard error: the runner may send the original elsewhere for a while.
-    with os.fdopen(os.dup(2), "w") as stderr, Progress(*columns, console=Console(file=stderr), transient=True) as bar:
-        line = bar.add_task(f"prepare {label}", total=total)
+    """Show how many of `total` tasks have left a receipt while the block runs; in a job that is its progress."""
+    with Progress(total=total, what=f"prepare {label}", bar=shown) as bar:
+        if not bar.is_shown:
+            yield
+            return
+        done = threading.Event()
 
         def watch() -> None:
             while not done.wait(_EVERY[receipts.is_local]):
-                bar.update(line, completed=len(receipts.names()))
+                bar.update(len(receipts.names()))
 
         thread = threading.Thread(target=watch, daemon=True)
         thread.start()
@@ -38,7 +32,7 @@ def watched(receipts: Folder, total: int, label: str, *, shown: bool) -> Iterato
         finally:
             done.set()
             thread.join()
-            bar.update(line, completed=len(receipts.names()))
+            bar.update(len(receipts.names()))
 
 
 @contextmanager

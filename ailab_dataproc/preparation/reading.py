@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sysconfig
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from ailab_dataproc.preparation.parquet import stored
 from ailab_dataproc.preparation.readers import reader
 from ailab_dataproc.preparation.tasks import Task
 from ailab_dataproc.urls import shown
+
+_OURS = "ailab_dataproc/preparation"
+_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ def read_rows(job: Job, task: Task) -> Iterator[Rows]:
         except Exception as error:
             told = "message not shown: PII" if any(map(is_pii, schema)) else error
             raise SourceFailed(
-                f"{shown(source.url)}: read() raised {type(error).__name__}: {told} ({_line(error)}). "
+                f"{shown(source.url)}: read() raised {type(error).__name__}: {told} ({raised_at(error)}). "
                 "Mend the source or the definition; --verbose shows the traceback."
             ) from error
         if not rows and not job.allow_empty and source.part is None:
@@ -81,7 +85,8 @@ def _unpickled(module: tuple[str, str, str] | None, read: bytes) -> Read:
     return pickle.loads(read)  # noqa: S301 - the author's own function
 
 
-def _line(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "ailab_dataproc/preparation" not in frame.filename] or frames
+def raised_at(error: BaseException) -> str:
+    """The file and line of an author's code where an exception was raised."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _OURS not in frame.filename]
+    own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)] or frames
     return f"{own[-1].filename.rsplit('/', 1)[-1]}, line {own[-1].lineno}" if own else "no line known"

@@ -50,7 +50,7 @@ def choose(options: Options, data_dir: Folder) -> Engine:
     if options.cluster is not None and runner != "dask":
         raise InvalidRequest(f"cluster={options.cluster!r} is of runner='dask', but runner={runner!r}. Leave one out.")
     if runner == "dask":
-        return DaskEngine.of(options.cluster or "local", workers)
+        return DaskEngine.of(options.cluster, workers)
     if runner not in LOCAL:
         if not configuration.is_path(runner) and configuration.find("beam", runner) is None:
             raise unknown("runner", runner, [*LOCAL, "dask", *configuration.names("beam")])

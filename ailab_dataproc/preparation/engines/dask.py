@@ -31,18 +31,20 @@ _PATIENCE = 60.0  # seconds to wait for the first worker, or for a new one when 
 class DaskEngine:
     """The workers of a Dask cluster."""
 
-    cluster: str  # address, name or path
+    cluster: str | None  # address, name or path; None for what `connect` takes then
     workers: int = 0  # worker processes, once it is open
+    address: str = ""  # of the scheduler, once it is open
 
     @classmethod
-    def of(cls, cluster: str, workers: int | None) -> DaskEngine:
+    def of(cls, cluster: str | None, workers: int | None) -> DaskEngine:
         """Check what can be checked before anything is connected or started."""
         if workers is not None:
             raise InvalidRequest(
                 f"workers={workers}: a Dask cluster has its own. Leave it out, or set n_workers in the options of a "
                 "cluster's configuration."
             )
-        find_cluster(cluster)
+        if cluster is not None:
+            find_cluster(cluster)
         require("distributed", "dask")
         return cls(cluster)
 
@@ -50,12 +52,14 @@ class DaskEngine:
     def open(self, stage: Folder) -> Iterator[Callable[..., None]]:
         """Connect, and look at each worker: its versions, and whether it reads and writes the stage."""
         with open_client(self.cluster) as client:
+            self.address = str(client.scheduler.address)
             self.workers = dask_workers.check(client, stage, patience=_PATIENCE)
             yield functools.partial(_run, client)
 
     def describe(self) -> dict[str, Any]:
         """Runner, cluster and workers."""
-        return {"runner": "dask", "cluster": find_cluster(self.cluster).name, "workers": self.workers}
+        name = self.address if self.cluster is None else find_cluster(self.cluster).name
+        return {"runner": "dask", "cluster": name, "workers": self.workers}
 
 
 def _run(client: Any, function: Callable[[Any], object], items: Sequence[Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,9 +12,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from ailab_dataproc.backends.shards import Part
 from ailab_dataproc.dataset import Source, is_pii
 from ailab_dataproc.errors import InvalidData
+from ailab_dataproc.preparation.origins import PartSources
 from ailab_dataproc.preparation.transform import tensors
 from ailab_dataproc.preparation.transform.analysis import read_batches, to_tensors
 from ailab_dataproc.preparation.transform.stage import fetch
@@ -24,25 +24,16 @@ _loading = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
-class Transformed:
+class Transformed(PartSources):
     """Rows of a prepared version, and the graph that they go through. Safe to send to a worker."""
 
-    fingerprint: str  # of the version that is read
-    parts: Mapping[str, Sequence[Part]]  # by split
     inputs: pa.Schema  # the columns that the graph takes
     outputs: pa.Schema
     graph: Folder
 
-    def sources(self, split: str, place: str) -> Iterator[Source]:
-        """A source for each part of a shard; its size is not told, so that it becomes a shard of its own."""
-        for number, part in enumerate(self.parts[split]):
-            # What the rows are is decided by the version and the place in it, not by the bytes of its files.
-            identity = f"{self.fingerprint}/{part.path}/{part.skip}+{part.take}"
-            yield Source(f"{place}/{number:07d}", split, identity=identity)
-
     def read(self, source: Source) -> Iterator[pa.RecordBatch]:
         """The rows of one part, transformed."""
-        part = self.parts[source.split][int(source.url.rsplit("/", 1)[-1])]
+        part = self.part(source)
         where = part.folder.path(part.path)
         with _loading:  # one thread loads, the others wait
             graph = _loaded(self.graph)
