@@ -21,7 +21,7 @@ _SPOKEN = {
     "Pass nulls='mask'": "Give --nulls mask",
     "by code=": "by --code",
     "raise code_limit=": "raise --code-limit",
-    "wait_for_workers=True": "--wait-for-workers",
+    "wait_for_workers=True (--wait-for-workers)": "--wait-for-workers",
     "nulls='mask'": "--nulls mask",
     "backend='pandas'": "--backend pandas",
 }

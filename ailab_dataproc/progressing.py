@@ -214,5 +214,9 @@ class _Notebook:
 def told(done: float, total: float | None) -> str:
     """``1,200 of 4,000 (30 %)``."""
     if not total:
-        return f"{done:,}"
-    return f"{done:,} of {total:,} ({100 * done / total:.0f} %)"
+        return _number(done)
+    return f"{_number(done)} of {_number(total)} ({100 * done / total:.0f} %)"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.2f}"

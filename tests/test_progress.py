@@ -151,3 +151,11 @@ def test_a_terminal_gets_a_bar_and_what_is_printed_stays_on_the_standard_output(
     assert done.stdout == b"0\n1\n2\n"
     assert "fit" in shown
     assert "2/3" in shown
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "text"),
+    [(1200.0, 4000.0, "1,200 of 4,000 (30 %)"), (0.25, 1.5, "0.25 of 1.50 (17 %)"), (7, None, "7"), (0, 0, "0")],
+)
+def test_counts_are_told_as_people_write_them(done, total, text):
+    assert progressing.told(done, total) == text

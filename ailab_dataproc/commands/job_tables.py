@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
@@ -17,31 +17,43 @@ if TYPE_CHECKING:
     from ailab_dataproc.jobs.state import Status
 
 _AGES = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
-_WIDE = 100  # columns of a terminal from which on the less important ones are shown
+_WIDE, _NARROW = 100, 70  # columns of a terminal from which on all, and all but two columns are shown
 
 
 def listed(found: Sequence[Status], *, all_users: bool, more: int) -> None:
-    """A line a job."""
+    """A line a job; a narrow terminal gets fewer columns."""
     out = console()
-    names = ["job", "state", "age>", "took>", "progress"]
-    if all_users:
-        names.insert(1, "user")
-    if wide := out.width >= _WIDE:
-        names += ["memory>", "where"]
+    names = ["job", "state", "age>", "took>", "memory>", "where", "user", "progress"]
+    left_out = {"user"} if not all_users else set()
+    left_out |= {"memory>", "where"} if out.width < _WIDE else set()
+    left_out |= {"age>", "took>"} if out.width < _NARROW else set()
+    names = [name for name in names if name not in left_out]
+    rows = [[cell for name, cell in _cells(one).items() if name in names] for one in found]
+    widths = [max(len(text) for text in (name.rstrip(">"), *(row[i] for row in rows))) for i, name in enumerate(names)]
+    room = max(out.width - sum(widths[:-1]) - 2 * len(names), 0)
     lines = bare_table(*names)
-    for one in found:
-        cells: list[Any] = [one.id, Text(one.state, style=STYLES.get(one.state, "")), _age(one.created)]
-        if all_users:
-            cells.insert(1, one.user)
-        cells += ["" if one.seconds is None else lasted(one.seconds), _progress(one)]
-        if wide:
-            cells += [count_bytes(one.memory) if one.memory else "", one.host]
-        lines.add_row(*cells)
+    for one, row in zip(found, rows, strict=True):
+        state, told = Text(one.state, style=STYLES.get(one.state, "")), Text(row[-1])
+        told.truncate(room, overflow="ellipsis")
+        lines.add_row(row[0], state, *row[2:-1], told)
     out.print(lines if found else "No job.")
     if more:
         out.print(Text(f"and {more:,} older: -n {len(found) + more}", style="dim"))
     for note in sorted({one.note for one in found if one.note}):
         out.print(Text(f"! {note}", style="yellow"), soft_wrap=True)
+
+
+def _cells(one: Status) -> dict[str, str]:
+    return {
+        "job": one.id,
+        "state": one.state,
+        "age>": _age(one.created),
+        "took>": "" if one.seconds is None else lasted(one.seconds),
+        "memory>": count_bytes(one.memory) if one.memory else "",
+        "where": one.host,
+        "user": one.user,
+        "progress": _progress(one),
+    }
 
 
 def shown(one: Status) -> None:

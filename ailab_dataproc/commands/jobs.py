@@ -173,7 +173,7 @@ def cancel(ids: tuple[str, ...]) -> None:
     Example: ailab-dataproc jobs cancel train
     """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
     for job in [_job(id) for id in ids]:
-        click.echo(f"{job.id}: {job.cancel()}")
+        click.echo(job.cancel())
 
 
 @jobs.command()

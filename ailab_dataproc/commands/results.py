@@ -17,10 +17,11 @@ _ROWS, _LINES = 10, 60  # that are printed
 
 def show(value: Any) -> None:
     """Print a value: text as it is, a table's first rows, else as Python writes it."""
-    if isinstance(value, str):
-        click.echo(value)
-        return
     rows = _as_arrow(value)
+    written: Any = type(value).__str__
+    if rows is None and written is not object.__str__:  # text, arrays, what knows how to show itself
+        click.echo(str(value))
+        return
     if rows is None:
         lines = pprint.pformat(value, width=100, compact=True).split("\n")
         click.echo("\n".join(lines[:_LINES]))

@@ -58,7 +58,7 @@ def wait(jobs: Sequence[Job], timeout: float | None = None) -> int:
 def ending(status: Status) -> str:
     """How a job ended, in a line: its reason, and what to do next."""
     took = "" if status.seconds is None else f" after {lasted(status.seconds)}"
-    why = f": {status.why}" if status.why else ""
+    why = f": {status.why}" if status.why and status.state != "cancelled" else ""
     return f"{status.id}: {status.state}{took}{why}"
 
 
