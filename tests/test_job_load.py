@@ -46,7 +46,7 @@ def test_threads_of_a_process_submit_at_once(start, tmp_path):
 
 def test_processes_submit_at_once(start, tmp_path):
     start(2)
-    text = "import sys, ailab_dataproc as adp\nadp.submit('faults:once', args=[sys.argv[1], sys.argv[2]], code=sys.argv[3])"
+    text = "import sys, ailab_dataproc as adp\nadp.submit('faults:once', args=sys.argv[1:3], code=sys.argv[3])"
     asked = [[sys.executable, "-c", text, str(tmp_path), str(number), str(PROJECT)] for number in range(8)]
     started = [subprocess.Popen(one) for one in asked]
     assert [one.wait() for one in started] == [0] * 8

@@ -1,4 +1,4 @@
-"""Jobs on a cluster that speaks TLS: handed over by one process, followed and fetched by another; strangers stay out."""
+"""Jobs on a cluster that speaks TLS: submitted by one process, fetched by another; strangers stay out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ SUBMITS = "import sys, ailab_dataproc as adp\nprint(adp.submit(sys.argv[1], args
 def certificate(folder):
     """A CA with the certificate of this machine, as options of Dask's commands."""
     certificates.make(folder)
-    return {"tls-ca-file": str(folder / "ca.pem"), "tls-cert": str(folder / "cert.pem"), "tls-key": str(folder / "key.pem")}
+    return {
+        "tls-ca-file": str(folder / "ca.pem"),
+        "tls-cert": str(folder / "cert.pem"),
+        "tls-key": str(folder / "key.pem"),
+    }
 
 
 @pytest.fixture
