@@ -37,12 +37,12 @@ def own_environment(monkeypatch, tmp_path_factory):
 def start(tmp_path, monkeypatch):
     """Start a cluster that jobs go to: `start(2, "--no-nanny")` with the options of each worker; it ends with the test.
 
-    Without options a worker has two job slots and no nanny.
+    Without options a worker has two threads and no nanny, and says nothing of jobs.
     """
     with contextlib.ExitStack() as stack:
 
         def started(workers=1, *options, **given):
-            options = options or ("--no-nanny", "--resources", "JOB=2")
+            options = options or ("--no-nanny", "--nthreads", "2")
             made = stack.enter_context(lab(tmp_path / "lab", workers, options, **given))
             monkeypatch.setenv("AILAB_CLUSTER", made.address)
             monkeypatch.setenv("AILAB_JOBS_DIR", str(tmp_path / "jobs"))

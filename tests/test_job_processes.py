@@ -32,7 +32,7 @@ def test_a_job_that_takes_more_memory_than_it_asked_for_is_ended_and_its_worker_
     start(1)
     other = submit("wait", str(tmp_path))
     wait_until(lambda: list(tmp_path.glob("began-*")))
-    job = submit("eat", 500, memory="300MB", wait_for_workers=True)
+    job = submit("eat", 500, memory="300MB")
     with pytest.raises(JobFailed, match=r"(?i)memory.*300"):
         job.result(timeout=60)
     (tmp_path / "go").touch()
@@ -66,14 +66,14 @@ def test_processes_that_would_outlive_a_job_end_when_it_is_cancelled(start, tmp_
 
 @pytest.mark.parametrize("nanny", ["--no-nanny", "--nanny"])
 def test_processes_that_would_outlive_a_job_end_when_its_worker_is_killed(start, tmp_path, nanny):
-    lab = start(1, nanny, "--resources", "JOB=2")
+    lab = start(1, nanny, "--nthreads", "2")
     job = submit("leave", str(tmp_path), "wait", restarts=0)
     pids = left(tmp_path)
     assert all(alive(pid) for pid in pids)
     lab.kill(lab.workers[0])
     none_of(pids)
     # Nobody is left to say so: the next worker does.
-    lab.add_worker(nanny, "--resources", "JOB=2")
+    lab.add_worker(nanny, "--nthreads", "2")
     assert job.wait(timeout=60) == "lost"
 
 
@@ -87,7 +87,7 @@ def test_a_cancelled_job_can_put_things_in_order(start, tmp_path):
 
 
 def test_a_secret_is_in_no_file_and_no_log(start, tmp_path, monkeypatch):
-    lab = start(2, "--nanny", "--resources", "JOB=2")
+    lab = start(2, "--nanny", "--nthreads", "2")
     secret = os.urandom(16).hex()
     monkeypatch.setenv("LAB_TOKEN", secret)
     job = submit("betray", secrets=["LAB_TOKEN"], retries=1)
