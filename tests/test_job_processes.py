@@ -33,7 +33,7 @@ def test_a_job_that_takes_more_memory_than_it_asked_for_is_ended_and_its_worker_
     other = submit("wait", str(tmp_path))
     wait_until(lambda: list(tmp_path.glob("began-*")))
     job = submit("eat", 500, memory="300MB")
-    with pytest.raises(JobFailed, match="300.*Ask for more by memory="):
+    with pytest.raises(JobFailed, match=r"300.*Ask for more by memory="):
         job.result(timeout=60)
     (tmp_path / "go").touch()
     assert other.result(timeout=60) == 42
