@@ -171,7 +171,7 @@ def test_a_worker_out_of_memory_keeps_its_running_job_and_its_queued_ones_go_to_
     assert second.status().worker == third.status().worker != first.status().worker
 
 
-@pytest.mark.parametrize("nanny", [PLAIN, NANNY])
+@pytest.mark.parametrize("nanny", [PLAIN, pytest.param(NANNY, marks=pytest.mark.slow)])
 def test_of_a_job_whose_worker_was_cut_off_and_came_back_one_attempt_ends(start, submit, begun, go, nanny):
     lab = start(2, nanny, *SLOTS, env={"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "5s"})
     job = submit("wait")
