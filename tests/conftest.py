@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import pyarrow as pa
 import pytest
 import yaml
 from gcs import Gcs  # first: it sets what gcsfs reads when it is imported
+from lab import lab
 
 from ailab_dataproc.dataset import Dataset, column
 from ailab_dataproc.preparing import prepare
@@ -29,6 +31,24 @@ def own_environment(monkeypatch, tmp_path_factory):
             monkeypatch.delenv(name)
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """Start a cluster that jobs go to: `start(2, "--no-nanny")` with the options of each worker; it ends with the test.
+
+    Without options a worker has two threads and no nanny, and says nothing of jobs.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def started(workers=1, *options, **given):
+            options = options or ("--no-nanny", "--nthreads", "2")
+            made = stack.enter_context(lab(tmp_path / "lab", workers, options, **given))
+            monkeypatch.setenv("AILAB_CLUSTER", made.address)
+            monkeypatch.setenv("AILAB_JOBS_DIR", str(tmp_path / "jobs"))
+            return made
+
+        yield started
 
 
 @pytest.fixture

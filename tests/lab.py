@@ -9,9 +9,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 
 @dataclass
@@ -23,6 +26,7 @@ class Lab:
     scheduler: subprocess.Popen[bytes] | None = None
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     port: int = 0
+    env: Mapping[str, str] = field(default_factory=dict)  # of all its processes
 
     @property
     def address(self) -> str:
@@ -35,16 +39,10 @@ class Lab:
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
                 self.port = free.getsockname()[1]
+        host = self.address.rsplit(":", 1)[0]
         # The dashboard's port is any that is free.
-        asked = [
-            "--host",
-            self.address.rsplit(":", 1)[0],
-            "--port",
-            str(self.port),
-            "--dashboard-address",
-            "127.0.0.1:0",
-        ]
-        self.scheduler = self._run("scheduler", [*asked])
+        asked = ["--host", host, "--port", str(self.port), "--dashboard-address", "127.0.0.1:0"]
+        self.scheduler = self._run("scheduler", asked)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
@@ -58,6 +56,36 @@ class Lab:
         worker = self._run("worker", asked, env)
         self.workers.append(worker)
         return worker
+
+    @contextlib.contextmanager
+    def client(self) -> Iterator[Any]:
+        """A client of the cluster, which isn't the one that this process is connected to."""
+        from distributed import Client, Security
+
+        files = {key.replace("-", "_"): path for key, path in self.tls.items()}
+        ends = {f"tls_client_{end}": files[f"tls_{end}"] for end in ("cert", "key") if files}
+        security = Security(require_encryption=True, tls_ca_file=files["tls_ca_file"], **ends) if files else None
+        with Client(self.address, security=security, set_as_default=False) as client:
+            yield client
+
+    def wait_for(self, workers: int) -> None:
+        """Wait until so many workers have joined."""
+        with self.client() as client:
+            client.wait_for_workers(workers, timeout=60)
+
+    def process_at(self, address: str) -> subprocess.Popen[bytes]:
+        """The process that was started for a worker's address: the worker, or its nanny."""
+        with self.client() as client:
+            pid = client.run(os.getpid, workers=[address])[address]
+        return next(one for one in self.workers if one.pid == os.getpgid(pid))
+
+    def freeze(self, process: subprocess.Popen[bytes]) -> None:
+        """Let a worker hang, as on a machine that is out of memory or cut off."""
+        os.killpg(process.pid, signal.SIGSTOP)
+
+    def thaw(self, process: subprocess.Popen[bytes]) -> None:
+        """Let it go on."""
+        os.killpg(process.pid, signal.SIGCONT)
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         """SIGKILL to a process and all that it started."""
@@ -80,23 +108,38 @@ class Lab:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 cwd=self.folder,
-                env={**os.environ, **(env or {})},
+                env={**os.environ, **self.env, **(env or {})},
             )
 
 
 @contextlib.contextmanager
-def lab(folder: Path, workers: int = 2, **given: Mapping[str, str]) -> Iterator[Lab]:
-    """A cluster that runs while the block does, whose workers have joined."""
-    from distributed import Client
-
+def lab(folder: Path, workers: int = 2, options: Sequence[str] = (), **given: Mapping[str, str]) -> Iterator[Lab]:
+    """A cluster that runs while the block does, whose workers have joined; `options` are those of each worker."""
+    folder.mkdir(exist_ok=True)
     made = Lab(folder, **given)
     try:
         made.start_scheduler()
         for _ in range(workers):
-            made.add_worker()
-        if workers and not made.tls:
-            with Client(made.address) as client:
-                client.wait_for_workers(workers, timeout=60)
+            made.add_worker(*options)
+        if workers:
+            made.wait_for(workers)
         yield made
     finally:
         made.stop()
+
+
+def wait_until(true: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """Wait until something is true, and return it."""
+    deadline = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.05)
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and that nobody has asked about doesn't."""
+    try:
+        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
+        return False
