@@ -135,8 +135,14 @@ def build(wanted: Wanted) -> Plan:
         members=(*members, *_workers(wanted)),
         environment=_environment(wanted),
         tls=wanted.tls,
-        dashboard=None if wanted.join else wanted.dashboard.rpartition(":")[0].strip("[]") or None,
+        dashboard=_page_host(wanted),
     )
+
+
+def _page_host(wanted: Wanted) -> str | None:
+    """Where the dashboard's page is; None: where the scheduler is."""
+    host = wanted.dashboard.rpartition(":")[0].strip("[]")
+    return None if wanted.join or not host or host in _ANY else host
 
 
 def worker_prefix(name: str) -> str:
