@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ailab_dataproc.cluster.certificates import CA, CERT, FOLDER, KEY
+from ailab_dataproc.cluster.certificates import CA, CERT, KEY
 from ailab_dataproc.cluster.lab.state import Member, Plan
-from ailab_dataproc.cluster.security import check_address, is_loopback, scheme_of
+from ailab_dataproc.cluster.security import FOLDER, check_address, is_loopback, scheme_of
 from ailab_dataproc.errors import InvalidRequest
 
 _ANY = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
