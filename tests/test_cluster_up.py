@@ -17,7 +17,7 @@ import yaml
 from click.testing import CliRunner
 
 from ailab_dataproc.cli import cli
-from ailab_dataproc.cluster import certificates
+from ailab_dataproc.cluster import certificates, security
 from ailab_dataproc.cluster.lab import building, ending, ports, processes, scheduler, starting, telling
 from ailab_dataproc.cluster.lab.logs import KEPT, Log, last_error
 from ailab_dataproc.cluster.lab.state import Member, Plan, State, folder_of
@@ -71,8 +71,8 @@ def shared(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     home = tmp_path_factory.mktemp("home")
     patch.setenv("HOME", str(home))
-    certificates.make(Path(certificates.FOLDER).expanduser())
-    started = starting.up(wanted("shared", tls=str(Path(certificates.FOLDER).expanduser())))
+    certificates.make(Path(security.FOLDER).expanduser())
+    started = starting.up(wanted("shared", tls=str(Path(security.FOLDER).expanduser())))
     patch.undo()
     yield started, home
     patch.setenv("HOME", str(home))

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     _Authority = tuple[x509.Certificate, CertificateIssuerPrivateKeyTypes]
 
-FOLDER = "~/.config/ailab_dataproc/tls"
 CA, CERT, KEY, CA_KEY = "ca.pem", "cert.pem", "key.pem", "ca-key.pem"
 DAYS = {"ca": 3650, "machine": 730, "user": 365}  # that a certificate is good for
 _SKEW = datetime.timedelta(hours=1)  # that another machine's clock may be behind

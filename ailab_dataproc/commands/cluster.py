@@ -57,14 +57,14 @@ def certs(ctx: click.Context, /, folder: Path | None, show: bool, as_json: bool,
     certificates to all others.
     """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
     from ailab_dataproc import tables
-    from ailab_dataproc.cluster import certificates, validity
+    from ailab_dataproc.cluster import certificates, security, validity
 
     hosts, users, machine, days = (asked[key] for key in ("hosts", "users", "machine", "days"))
     if show and any(asked.values()):
         raise click.UsageError("--show makes nothing: give it without --host, --user, --machine and --days.")
     if users and hosts:
         raise click.UsageError("--host is for machines: a person's certificate names no host.")
-    where = (folder or Path(certificates.FOLDER)).expanduser().absolute()
+    where = (folder or Path(security.FOLDER)).expanduser().absolute()
     if show:
         found = validity.show(where)
     elif users or machine:

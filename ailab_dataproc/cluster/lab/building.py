@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ailab_dataproc.cluster.certificates import CA, CERT, FOLDER, KEY
+from ailab_dataproc.cluster.certificates import CA, CERT, KEY
 from ailab_dataproc.cluster.lab.state import Member, Plan
-from ailab_dataproc.cluster.security import check_address, is_loopback, scheme_of
+from ailab_dataproc.cluster.security import FOLDER, check_address, is_loopback, scheme_of
 from ailab_dataproc.errors import InvalidRequest
 
 _ANY = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
@@ -135,8 +135,14 @@ def build(wanted: Wanted) -> Plan:
         members=(*members, *_workers(wanted)),
         environment=_environment(wanted),
         tls=wanted.tls,
-        dashboard=None if wanted.join else wanted.dashboard.rpartition(":")[0].strip("[]") or None,
+        dashboard=_page_host(wanted),
     )
+
+
+def _page_host(wanted: Wanted) -> str | None:
+    """Where the dashboard's page is; None: where the scheduler is."""
+    host = wanted.dashboard.rpartition(":")[0].strip("[]")
+    return None if wanted.join or not host or host in _ANY else host
 
 
 def worker_prefix(name: str) -> str:
