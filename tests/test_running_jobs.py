@@ -879,21 +879,39 @@ PROJECT = {
 def test_modules_of_the_project_work_in_tasks_on_workers(client, tmp_path):
     files = PROJECT | {"numbers_of_mine.py": "FACTOR = 10\ndef factor(): return FACTOR"}
     job = Made(tmp_path / "job", files, script="train.py")
-    start(client, job).result(60)
+    start(client, job).result(180)
     assert job.log() == "[0, 10, 20]\n450\n20\n"
+
+
+def test_modules_that_import_each_other_work_in_tasks(client, tmp_path):
+    files = {
+        "train.py": """
+            import mylab.model
+            from distributed import Client
+            with Client() as client:
+                fits = [client.submit(mylab.model.fit, 2), *client.map(lambda x: mylab.model.fit(x), [3])]
+                print(*client.gather(fits))
+        """,
+        "mylab/__init__.py": "",
+        "mylab/config.py": "import mylab.model\nRATE = 10\ndef model(): return mylab.model.__name__",
+        "mylab/model.py": "import mylab.config\ndef fit(x): return x * mylab.config.RATE, mylab.config.model()",
+    }
+    job = Made(tmp_path / "job", files, script="train.py")
+    start(client, job).result(180)
+    assert job.log() == "(20, 'mylab.model') (30, 'mylab.model')\n"
 
 
 def test_versions_of_a_module_of_two_jobs_do_not_mix(client, tmp_path):
     files = [PROJECT | {"numbers_of_mine.py": f"FACTOR = {n}\ndef factor(): return FACTOR"} for n in (10, 100)]
     jobs = [Made(tmp_path / f"job{n}", one, script="train.py") for n, one in enumerate(files)]
     for future in [start(client, job) for job in jobs]:
-        future.result(60)
+        future.result(180)
     assert [job.log().split("\n")[1] for job in jobs] == ["450", "4500"]
 
 
 def test_workers_learn_no_module_of_a_project(client, tmp_path):
     files = PROJECT | {"numbers_of_mine.py": "FACTOR = 10\ndef factor(): return FACTOR"}
-    start(client, Made(tmp_path / "job", files, script="train.py")).result(60)
+    start(client, Made(tmp_path / "job", files, script="train.py")).result(180)
     import sys as here
 
     assert set(client.run(lambda: "helpers" in here.modules).values()) == {False}
@@ -906,7 +924,7 @@ def test_a_module_that_a_task_imports_itself_is_told_with_what_to_do(client, tmp
         "more_of_mine.py": "x = 1",
     }
     job = Made(tmp_path / "job", files, script="train.py")
-    start(client, job).result(60)
+    start(client, job).result(180)
     assert "Import it at the top of the file" in job.ended.error
 
 
@@ -917,13 +935,13 @@ def test_tasks_of_a_driver_run_on_its_own_worker(tmp_path):
     with lab(tmp_path / "lab", workers=1) as made, Client(made.address) as client:
         text = "from distributed import Client\nprint(Client().submit(sum, [1, 2]).result())"
         job = Made(tmp_path / "job", {"train.py": text}, script="train.py")
-        start(client, job).result(60)
+        start(client, job).result(180)
         assert job.log() == "3\n"
 
 
 def test_the_worker_of_a_job_is_told(client, call):
     job = call(print)
-    start(client, job).result(60)
+    start(client, job).result(180)
     assert job.ended.worker in client.scheduler_info()["workers"]
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+# What a module has of how it was imported.
+_OF_IMPORT = frozenset({"__builtins__", "__cached__", "__file__", "__loader__", "__path__", "__spec__"})
 _LONGEST = 255  # bytes of a name in the short form of pickle
 
 
@@ -46,8 +48,29 @@ class _Own(SourceFileLoader):
         """Run the module, and mark it."""
         import cloudpickle
 
+        table = cloudpickle.Pickler.dispatch_table
+        if not isinstance(table[ModuleType], _Reduce):
+            table[ModuleType] = _Reduce(table[ModuleType])
         cloudpickle.register_pickle_by_value(module)
         super().exec_module(module)
+
+
+class _Reduce:
+    """Pickles a module of the project as a new one that gets its content: cloudpickle's own way ends at no circle.
+
+    A package has its modules, whose functions have the package: `import mylab.config` is such a circle.
+    """
+
+    def __init__(self, default: Any) -> None:
+        self._default = default
+
+    def __call__(self, module: ModuleType) -> Any:
+        import cloudpickle
+
+        if module.__name__ not in cloudpickle.list_registry_pickle_by_value():
+            return self._default(module)
+        content = {name: value for name, value in vars(module).items() if name not in _OF_IMPORT}
+        return ModuleType, (module.__name__,), content
 
 
 class _Taught:
