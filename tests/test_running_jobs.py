@@ -26,6 +26,7 @@ from ailab_dataproc.errors import ClusterFailed
 from ailab_dataproc.jobs.carried import Carried
 from ailab_dataproc.jobs.code import unpack  # noqa: F401 - the zips below are what it reads
 from ailab_dataproc.jobs.logs import Cap, Log
+from ailab_dataproc.jobs.memory import Ceiling
 from ailab_dataproc.jobs.record import ASKED, CANCEL, CODE, ENDED, WORK, Asked, Beat, Ended, Started, Work
 from ailab_dataproc.jobs.redacting import Redactor
 from ailab_dataproc.jobs.running import run_job
@@ -653,6 +654,36 @@ def test_a_mapped_file_takes_no_memory(script, tmp_path):
     assert job.run().outcome == "succeeded"
 
 
+def test_a_job_without_a_limit_ends_when_its_worker_has_no_more():
+    ceiling = Ceiling()
+    assert ceiling.exceeded(1, 5 * 10**9, None, 8 * 10**9) == ""
+    assert "its worker has 8.0 GB for all that runs on it" in ceiling.exceeded(2, 6 * 10**9, None, 8 * 10**9)
+
+
+def test_the_largest_job_without_a_limit_makes_room():
+    ceiling = Ceiling()
+    ceiling.exceeded(1, 5 * 10**9, None, 8 * 10**9)
+    assert ceiling.exceeded(2, 10**9, 2 * 10**9, 4 * 10**9) == ""
+    assert ceiling.exceeded(3, 10**9, None, 4 * 10**9) == ""
+
+
+def test_a_job_whose_threads_do_not_end_can_be_cancelled(script):
+    job = script("import threading, time\nthreading.Thread(target=time.sleep, args=[100]).start()\nprint('begun')")
+    with job.running():
+        job.said("begun")
+        job.folder.write(CANCEL, b"{}")
+    assert job.ended.outcome == "cancelled"
+
+
+def test_a_function_that_has_returned_has_succeeded(call):
+    job = call(lambda: threading.Thread(target=time.sleep, args=[100]).start(), time_limit=1)
+    assert job.run().outcome == "succeeded"
+
+
+def test_a_script_may_close_its_output(script):
+    assert script("import sys; sys.stdout.close(); sys.stderr.close()").run().outcome == "succeeded"
+
+
 LEAVE = {
     "nohup": "subprocess.Popen(['nohup', 'sleep', '1000'])",
     "a session": "subprocess.Popen(['sleep', '1000'], start_new_session=True)",
@@ -848,21 +879,39 @@ PROJECT = {
 def test_modules_of_the_project_work_in_tasks_on_workers(client, tmp_path):
     files = PROJECT | {"numbers_of_mine.py": "FACTOR = 10\ndef factor(): return FACTOR"}
     job = Made(tmp_path / "job", files, script="train.py")
-    start(client, job).result(60)
+    start(client, job).result(180)
     assert job.log() == "[0, 10, 20]\n450\n20\n"
+
+
+def test_modules_that_import_each_other_work_in_tasks(client, tmp_path):
+    files = {
+        "train.py": """
+            import mylab.model
+            from distributed import Client
+            with Client() as client:
+                fits = [client.submit(mylab.model.fit, 2), *client.map(lambda x: mylab.model.fit(x), [3])]
+                print(*client.gather(fits))
+        """,
+        "mylab/__init__.py": "",
+        "mylab/config.py": "import mylab.model\nRATE = 10\ndef model(): return mylab.model.__name__",
+        "mylab/model.py": "import mylab.config\ndef fit(x): return x * mylab.config.RATE, mylab.config.model()",
+    }
+    job = Made(tmp_path / "job", files, script="train.py")
+    start(client, job).result(180)
+    assert job.log() == "(20, 'mylab.model') (30, 'mylab.model')\n"
 
 
 def test_versions_of_a_module_of_two_jobs_do_not_mix(client, tmp_path):
     files = [PROJECT | {"numbers_of_mine.py": f"FACTOR = {n}\ndef factor(): return FACTOR"} for n in (10, 100)]
     jobs = [Made(tmp_path / f"job{n}", one, script="train.py") for n, one in enumerate(files)]
     for future in [start(client, job) for job in jobs]:
-        future.result(60)
+        future.result(180)
     assert [job.log().split("\n")[1] for job in jobs] == ["450", "4500"]
 
 
 def test_workers_learn_no_module_of_a_project(client, tmp_path):
     files = PROJECT | {"numbers_of_mine.py": "FACTOR = 10\ndef factor(): return FACTOR"}
-    start(client, Made(tmp_path / "job", files, script="train.py")).result(60)
+    start(client, Made(tmp_path / "job", files, script="train.py")).result(180)
     import sys as here
 
     assert set(client.run(lambda: "helpers" in here.modules).values()) == {False}
@@ -875,7 +924,7 @@ def test_a_module_that_a_task_imports_itself_is_told_with_what_to_do(client, tmp
         "more_of_mine.py": "x = 1",
     }
     job = Made(tmp_path / "job", files, script="train.py")
-    start(client, job).result(60)
+    start(client, job).result(180)
     assert "Import it at the top of the file" in job.ended.error
 
 
@@ -886,13 +935,13 @@ def test_tasks_of_a_driver_run_on_its_own_worker(tmp_path):
     with lab(tmp_path / "lab", workers=1) as made, Client(made.address) as client:
         text = "from distributed import Client\nprint(Client().submit(sum, [1, 2]).result())"
         job = Made(tmp_path / "job", {"train.py": text}, script="train.py")
-        start(client, job).result(60)
+        start(client, job).result(180)
         assert job.log() == "3\n"
 
 
 def test_the_worker_of_a_job_is_told(client, call):
     job = call(print)
-    start(client, job).result(60)
+    start(client, job).result(180)
     assert job.ended.worker in client.scheduler_info()["workers"]
 
 
