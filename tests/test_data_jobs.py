@@ -298,7 +298,7 @@ def test_a_submitted_function_gets_the_rows_and_columns_of_the_dataset(submit, b
 def test_the_log_of_a_submitted_job_says_which_backend_and_why(submit):
     job = submit(lambda frame: len(frame.index), "test/clicks")
     assert "the first on the ladder that fits" in job.logs()
-    assert "test/clicks:1.0.0: 40 rows of train with pandas" in job.logs()
+    assert "test/clicks:1.0.0: 40 rows of all with pandas" in job.logs()
 
 
 def test_a_lazy_frame_is_no_result_but_a_sentence(submit):

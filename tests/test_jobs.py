@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -422,6 +423,54 @@ def test_a_client_that_is_passed_is_used(project, cluster, monkeypatch):
     monkeypatch.delenv("AILAB_CLUSTER")
     with Client(cluster.address, set_as_default=False) as client:
         assert run(project, lambda: 1, cluster=client).result(WAIT) == 1
+
+
+def test_a_job_may_submit_another(project):
+    def submits():
+        import ailab_dataproc as adp
+
+        return adp.submit(lambda: 7, name="inner").id
+
+    outer = run(project, submits)
+    inner = adp.Job(outer.result(WAIT))
+    assert (inner.result(WAIT), inner.asked.cluster) == (7, outer.asked.cluster)
+
+
+def test_the_folders_of_jobs_may_lie_in_a_bucket(project, bucket, gcs, monkeypatch):
+    monkeypatch.setenv("AILAB_DATA_DIR", bucket)
+    job = run(project, lambda: print("hello from the bucket") or 5)
+    assert job.url.startswith(f"{bucket}/.jobs/")
+    assert job.result(WAIT) == 5
+    assert "hello from the bucket" in adp.Job(job.id).logs()
+    gcs.requests.clear()
+    assert [one.state for one in adp.list_jobs()] == ["succeeded"]
+    assert sum(gcs.requests.values()) <= 4
+    job.remove()
+    assert adp.list_jobs() == []
+
+
+def test_the_folder_of_another_user_is_passed_over(project, tmp_path):
+    job = run(project, lambda: 1)
+    job.wait(WAIT)
+    other = Path(job.url).parent.parent / "somebody"
+    other.mkdir(mode=0o000)
+    assert [one.id for one in adp.list_jobs(all_users=True)] == [job.id]
+    assert adp.Job(job.id[-6:]).id == job.id
+
+
+def test_a_job_whose_task_nobody_knows_is_lost_and_can_be_restarted(project):
+    job = run(project, lambda: 3)
+    job.wait(WAIT)
+    (Path(job.url) / "ended.json").unlink()  # as if all had died
+    for path in Path(job.url).rglob("attempts/*"):
+        shutil.rmtree(path)
+    text = (Path(job.url) / "job.json").read_text().replace(job.asked.created[:10], "2026-01-01")
+    (Path(job.url) / "job.json").write_text(text)
+    lost = adp.Job(job.id)
+    assert lost.state == "lost"
+    with pytest.raises(JobFailed, match=rf"lost \(.*ailab-dataproc jobs restart {job.id}"):
+        lost.result(WAIT)
+    assert lost.restart().result(WAIT) == 3
 
 
 def test_jobs_do_not_disturb_the_datasets_beside_them(project, make, tmp_path):

@@ -41,20 +41,20 @@ def start(cluster: Cluster) -> Any:
     options = dict(cluster.options)
     if cluster.fit_to_machine:
         options = {**_fitting(options), **options}
+    tls = roles(cluster.security) if cluster.security else {}
+    if tls:
+        options.setdefault("security", _security(cluster.security))
     try:
-        with contextlib.ExitStack() as stack:
-            if cluster.security:
-                stack.enter_context(dask.config.set(roles(cluster.security)))
-                options.setdefault("security", _security(cluster.security))
-            stack.enter_context(_main_stays_here())
-            started = kind(**options)
-            stack.callback(started.close)
+        with contextlib.ExitStack() as failed:
+            with dask.config.set(tls), _main_stays_here():
+                started = kind(**options)
+            failed.callback(started.close)
             check_address(str(started.scheduler_address), f"cluster {cluster.name!r}", insecure=cluster.insecure)
             if cluster.scale is not None:
                 started.scale(cluster.scale)
             if cluster.adapt:
                 started.adapt(**cluster.adapt)
-            stack.pop_all()
+            failed.pop_all()
     except AilabError:
         raise
     except TypeError as error:

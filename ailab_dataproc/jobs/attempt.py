@@ -30,7 +30,7 @@ from ailab_dataproc.jobs.redacting import Redactor
 from ailab_dataproc.jobs.tree import Tree
 from ailab_dataproc.jobs.variables import PROGRESS, devices, secret_values, variables
 from ailab_dataproc.jobs.where import Here
-from ailab_dataproc.storage import Folder
+from ailab_dataproc.storage import Folder, explained
 
 _TICK = 0.5  # seconds
 _DRAIN = 5.0  # seconds for the last output, where a process that can't be killed holds the pipe
@@ -100,7 +100,7 @@ class Attempt:
         path = list(dict.fromkeys(path + [str(one) for one in (code, code / "src") if one.is_dir()]))
         plan = {"job": self._asked.id, "script": script, "args": self._asked.args, "path": path}
         (self._folder / driver.PLAN).write_text(json.dumps(plan), encoding="utf-8")
-        found = {**gpus, **variables(self._asked, self._carried, self._here, self._folder, path)}
+        found = variables(self._asked, self._carried, self._here, self._folder, path, gpus=gpus)
         command = [sys.executable, "-m", "ailab_dataproc.jobs.driver", str(self._folder)]
         return Tree(command, found, code, self._here.silence)
 
@@ -176,13 +176,20 @@ class Attempt:
         """Bring the result, or the exception, to the job's folder; returns the bytes of the result."""
         result, error = self._folder / driver.RESULT, self._folder / driver.ERROR
         if succeeded:
+            size = result.stat().st_size
             persistently(lambda: self._upload(result))
-            return result.stat().st_size
+            return size
         if error.exists() and not self._redactor.holds(content := error.read_bytes()):
             persistently(lambda: write_private(self._place, driver.ERROR, content))
         return None
 
     def _upload(self, result: Path) -> None:
+        if self._place.is_local:  # a private file stays private; on the same disk nothing is copied
+            with explained(self._place.url, "write"):
+                part = self._place.path(f"{driver.RESULT}.part")
+                shutil.move(result, part)
+                os.replace(part, self._place.path(driver.RESULT))
+            return
         with result.open("rb") as file, self._place.create(driver.RESULT) as out:
             shutil.copyfileobj(file, out, _BLOCK)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import re
 import secrets
+import uuid
 from datetime import UTC, datetime
 
 from ailab_dataproc import storage
@@ -56,6 +58,25 @@ def make_private(job: Folder) -> None:
             os.chmod(everybody, os.stat(os.path.dirname(everybody)).st_mode & 0o777 | 0o1000)
         os.makedirs(mine, mode=0o700, exist_ok=True)
         os.mkdir(job.url, mode=0o700)
+
+
+def write_private(folder: Folder, name: str, content: bytes) -> None:
+    """Write a whole small file that on a disk only its owner can read."""
+    if not isinstance(folder, Disk):
+        folder.write(name, content)
+        return
+    path = folder.path(name)
+    temporary = f"{path}.tmp-{uuid.uuid4().hex}"
+    with explained(path, "write"):
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        try:
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(content)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
 
 
 def users(jobs: Folder) -> list[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ailab_dataproc.cluster import connect, find_cluster
+from ailab_dataproc.cluster import find_cluster, open_client
 from ailab_dataproc.errors import AilabError, ClusterFailed, InvalidRequest, SettingsError
 from ailab_dataproc.jobs import folders
 from ailab_dataproc.jobs.asking import current_client, key
@@ -47,6 +48,10 @@ def connected(cluster: Any, settings: Settings) -> Iterator[tuple[Any, str]]:
         _check_stays(client)
         yield client, _name_of(client, settings)
         return
+    if cluster is None and os.environ.get("AILAB_JOB"):  # a job that submits another, to where it runs itself
+        with open_client() as client:
+            yield client, _name_of(client, settings)
+        return
     name = cluster or settings.cluster
     if not name:
         raise SettingsError(
@@ -56,7 +61,7 @@ def connected(cluster: Any, settings: Settings) -> Iterator[tuple[Any, str]]:
     found = find_cluster(name)
     if found.address is None:
         raise InvalidRequest(f"cluster {name!r}: would end with this process, and the job with it. {_UP}")
-    with connect(name) as client:
+    with open_client(name) as client:
         yield client, name
 
 
@@ -110,7 +115,7 @@ def _write(files: Files, settings: Settings) -> tuple[Folder, Files]:
     try:
         for name, content in ((WORK, files.work), (CODE, files.code), (ASKED, files.asked.to_bytes())):  # this one last
             if content is not None:
-                job.write(name, content)
+                folders.write_private(job, name, content)
     except BaseException as error:
         _undo(job, error)
         raise
@@ -140,7 +145,7 @@ def _submit(client: Any, asked: Asked, url: str, carried: Carried) -> None:
         resources=resources(asked.cores, asked.memory, asked.gpus),
         retries=0,
     )
-    fire_and_forget(future)  # type: ignore[no-untyped-call]
+    fire_and_forget(future)
     deadline, pause = time.monotonic() + _PATIENCE, 0.002
     while not client.run_on_scheduler(scheduler.is_kept, key(asked.id)):
         if time.monotonic() > deadline:

@@ -130,7 +130,7 @@ class Job:
         if before.is_over and before.state != "lost":
             raise InvalidRequest(f"job {self.id}: has {_ENDED[before.state]}, there is nothing to cancel.")
         content = {"at": now(), "user": folders.user()}
-        self.folder.write(CANCEL, json.dumps(content).encode())
+        folders.write_private(self.folder, CANCEL, json.dumps(content).encode())
         if before.state == "lost":
             return f"job {self.id}: was lost; should it come back, it ends"
         if before.attempt:

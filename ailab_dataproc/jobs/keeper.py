@@ -21,7 +21,8 @@ import sys
 import time
 
 _SUBREAPER, _DEATHSIG = 36, 1  # of prctl
-_AFTER = 2.0  # seconds that processes have which the driver left behind
+_SELF = 0.3  # seconds in which helpers of the driver end by themselves, such as multiprocessing's
+_AFTER = 2.0  # seconds that processes have after SIGTERM which the driver left behind
 _STUCK = 20.0  # seconds after which those are left alone that SIGKILL doesn't end
 _GONE = signal.SIGUSR1  # what the kernel sends when the worker has died
 _HEARD: tuple[int, ...] = (signal.SIGCHLD, signal.SIGTERM, _GONE)
@@ -88,8 +89,11 @@ class _Kept:
     def end(self, grace: float) -> int:
         """SIGTERM to what is left, SIGKILL after a grace until nothing is left; returns how many there were."""
         self.reap()
-        left = 0 if self.gone or not grace else self.send(signal.SIGTERM)
         begun = time.monotonic()
+        while grace and not self.gone and time.monotonic() < begun + _SELF:
+            time.sleep(0.01)
+            self.reap()
+        left = 0 if self.gone or not grace else self.send(signal.SIGTERM)
         while not self.gone:
             time.sleep(0.01)
             self.reap()

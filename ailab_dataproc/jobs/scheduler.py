@@ -55,7 +55,7 @@ class Placing(SchedulerPlugin):
         if "JOB" in scheduler.workers[worker].resources:
             return
         try:
-            answer = await asyncio.wait_for(scheduler.rpc(worker).run(function=pickle.dumps(declare)), _PATIENCE)  # type: ignore[no-untyped-call]
+            answer = await asyncio.wait_for(scheduler.rpc(worker).run(function=pickle.dumps(declare)), _PATIENCE)
         except (OSError, TimeoutError) as error:
             _log.warning("%s: worker %s took no job slots: %r", NAME, worker, error)
             return

@@ -24,7 +24,9 @@ _LONGEST = 60  # characters of a folder in which multiprocessing can make socket
 _GPUS = "CUDA_VISIBLE_DEVICES"
 
 
-def variables(asked: Asked, carried: Carried, here: Here, folder: Path, path: list[str]) -> dict[str, str]:
+def variables(
+    asked: Asked, carried: Carried, here: Here, folder: Path, path: list[str], *, gpus: Mapping[str, str]
+) -> dict[str, str]:
     """All variables of a job's process.
 
     Args:
@@ -33,9 +35,10 @@ def variables(asked: Asked, carried: Carried, here: Here, folder: Path, path: li
         here: its worker.
         folder: of the attempt on this machine.
         path: the project's folders with modules.
+        gpus: the variable of `devices`.
     """
     temporary = str(folder / "tmp")
-    found = dict(os.environ)
+    found = dict(os.environ) | dict(gpus)
     found |= dict.fromkeys(_THREADS, str(asked.cores))
     found |= {"TMPDIR": temporary} if len(temporary) <= _LONGEST else {}
     found |= _settings(asked, carried, folder / "code") | _dask(here, folder)

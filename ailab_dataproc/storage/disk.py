@@ -59,14 +59,13 @@ class Disk(Folder):
 
     @contextlib.contextmanager
     def create(self, name: str) -> Iterator[IO[bytes]]:
-        """A temporary file that is renamed at the end; in a private folder it is private, too."""
+        """A temporary file that is renamed at the end."""
         path = self.path(name)
         temporary = f"{path}.tmp-{uuid.uuid4().hex}"
         with explained(path, "write"):
             os.makedirs(os.path.dirname(path), exist_ok=True)
             try:
-                mode = 0o666 & os.stat(os.path.dirname(path)).st_mode
-                with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+                with open(temporary, "wb") as file:
                     yield file
                 os.replace(temporary, path)
             except BaseException:
