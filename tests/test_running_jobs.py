@@ -26,6 +26,7 @@ from ailab_dataproc.errors import ClusterFailed
 from ailab_dataproc.jobs.carried import Carried
 from ailab_dataproc.jobs.code import unpack  # noqa: F401 - the zips below are what it reads
 from ailab_dataproc.jobs.logs import Cap, Log
+from ailab_dataproc.jobs.memory import Ceiling
 from ailab_dataproc.jobs.record import ASKED, CANCEL, CODE, ENDED, WORK, Asked, Beat, Ended, Started, Work
 from ailab_dataproc.jobs.redacting import Redactor
 from ailab_dataproc.jobs.running import run_job
@@ -651,6 +652,36 @@ def test_a_mapped_file_takes_no_memory(script, tmp_path):
         memory=200_000_000,
     )
     assert job.run().outcome == "succeeded"
+
+
+def test_a_job_without_a_limit_ends_when_its_worker_has_no_more():
+    ceiling = Ceiling()
+    assert ceiling.exceeded(1, 5 * 10**9, None, 8 * 10**9) == ""
+    assert "its worker has 8.0 GB for all that runs on it" in ceiling.exceeded(2, 6 * 10**9, None, 8 * 10**9)
+
+
+def test_the_largest_job_without_a_limit_makes_room():
+    ceiling = Ceiling()
+    ceiling.exceeded(1, 5 * 10**9, None, 8 * 10**9)
+    assert ceiling.exceeded(2, 10**9, 2 * 10**9, 4 * 10**9) == ""
+    assert ceiling.exceeded(3, 10**9, None, 4 * 10**9) == ""
+
+
+def test_a_job_whose_threads_do_not_end_can_be_cancelled(script):
+    job = script("import threading, time\nthreading.Thread(target=time.sleep, args=[100]).start()\nprint('begun')")
+    with job.running():
+        job.said("begun")
+        job.folder.write(CANCEL, b"{}")
+    assert job.ended.outcome == "cancelled"
+
+
+def test_a_function_that_has_returned_has_succeeded(call):
+    job = call(lambda: threading.Thread(target=time.sleep, args=[100]).start(), time_limit=1)
+    assert job.run().outcome == "succeeded"
+
+
+def test_a_script_may_close_its_output(script):
+    assert script("import sys; sys.stdout.close(); sys.stderr.close()").run().outcome == "succeeded"
 
 
 LEAVE = {

@@ -33,7 +33,7 @@ from ailab_dataproc.jobs.where import Here
 from ailab_dataproc.storage import Folder, explained
 
 _TICK = 0.5  # seconds
-_DRAIN = 5.0  # seconds for the last output, where a process that can't be killed holds the pipe
+_DRAIN = 40.0  # seconds without more of the last output, where a process that can't be killed holds the pipe
 _COST = 20  # memory is measured at most a twentieth of the time
 _BLOCK = 16 << 20  # bytes
 _TRACEBACK = 100_000  # characters that are kept
@@ -82,7 +82,10 @@ class Attempt:
         publisher.start()
         try:
             self._watch(tree, publisher, begun)
-            reader.join(_DRAIN)
+            seen = -1
+            while reader.is_alive() and seen != self._log.total:
+                seen = self._log.total
+                reader.join(_DRAIN)
         finally:
             publisher.stop()
         if self._reason in ("twin", "unwanted"):
@@ -125,8 +128,10 @@ class Attempt:
             if why in ("twin", "unwanted"):
                 self._reason = why
                 tree.kill()
-            elif why and not self._reason and not (self._folder / driver.REPORT).exists():
-                self._reason = why
+            elif why and not self._reason:
+                # A function that has returned has succeeded, also where its threads keep the process.
+                returned = self._asked.script is None and (self._folder / driver.REPORT).exists()
+                self._reason = "" if returned else why
                 (tree.kill if why == "memory" else tree.ask)()
 
     def _why(self, tree: Tree, publisher: Publisher, seconds: float) -> str:

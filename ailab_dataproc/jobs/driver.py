@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import json
 import logging
@@ -41,12 +42,10 @@ def main(folder: Path) -> int:
         content = ending.pickled_error(error)
         if content is not None:
             _write(folder / ERROR, content)
-    sys.stdout.flush()
-    if report.get("traceback"):
-        sys.stderr.write(report["traceback"])
-    elif report.get("said"):
-        sys.stderr.write(report["said"] + "\n")
-    sys.stderr.flush()
+    with contextlib.suppress(ValueError, OSError):  # the job has closed its output
+        sys.stdout.flush()
+        sys.stderr.write(report.get("traceback", "") or report.get("said", ""))
+        sys.stderr.flush()
     _write(folder / REPORT, json.dumps(report).encode())
     return int(report.get("code", 0))
 

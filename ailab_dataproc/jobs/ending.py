@@ -27,7 +27,7 @@ def of_exit(error: SystemExit) -> dict[str, Any]:
         # Only eight bits of it arrive.
         return {"outcome": "failed", "code": error.code & 255 or 1, "error": f"it called sys.exit({error.code})"}
     said = str(error.code)
-    return {"outcome": "failed", "code": 1, "error": _short(f"it called sys.exit: {said}"), "said": said}
+    return {"outcome": "failed", "code": 1, "error": _short(f"it called sys.exit: {said}"), "said": f"{said}\n"}
 
 
 def of_error(error: BaseException, code: Path) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def _sum(kilobytes: Iterable[bytes]) -> int:
 
 
 def _resident(pid: int) -> int:
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     try:
         return int(psutil.Process(pid).memory_info().rss)

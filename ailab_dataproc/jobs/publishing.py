@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from ailab_dataproc.errors import StorageFailed
 from ailab_dataproc.jobs.folders import write_private
 from ailab_dataproc.jobs.history import STARTED, now
 from ailab_dataproc.jobs.logs import Log
@@ -19,6 +21,7 @@ from ailab_dataproc.storage import Folder
 
 _TICK = 0.25  # seconds
 _PATIENCE = 600.0  # seconds in which a store that fails is asked again for what must not be lost
+_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 
@@ -130,16 +133,20 @@ class Publisher(threading.Thread):
             _log.warning("%s: %s", self._place.url, error)
 
 
-def persistently(write: Callable[[], None]) -> None:
-    """Write although the store fails for a while."""
+def persistently(ask: Callable[[], _T], patience: float = _PATIENCE) -> _T:
+    """Read or write although the store fails for a while.
+
+    Args:
+        ask: what is done, again and again.
+        patience: seconds until its error counts.
+    """
     begun, pause = time.monotonic(), 1.0
     while True:
         try:
-            write()
-            return
-        except OSError as error:
-            if time.monotonic() - begun > _PATIENCE:
+            return ask()
+        except StorageFailed as error:
+            if time.monotonic() - begun + pause > patience:
                 raise
-            _log.warning("A job's end can't be written yet: %s", error)
+            _log.warning("The folder of a job fails for now: %s", error)
         time.sleep(pause)
         pause = min(2 * pause, 30.0)

@@ -15,6 +15,8 @@ from ailab_dataproc.jobs.record import ASKED, ENDED, Asked, Ended, attempt
 from ailab_dataproc.jobs.where import Here, here
 from ailab_dataproc.storage import Folder
 
+_PATIENCE = 10.0  # seconds in which a store that fails may come back before anything has begun
+
 
 def run_job(url: str, carried: Carried) -> None:
     """Run the job of a folder until it has ended; nothing happens where it has ended already.
@@ -45,10 +47,10 @@ def run_job(url: str, carried: Carried) -> None:
 
 
 def _run(job: Folder, carried: Carried, place: Here) -> None:
-    if job.exists(ENDED):
+    asked = persistently(lambda: None if job.exists(ENDED) else Asked.of(job.read(ASKED)), _PATIENCE)
+    if asked is None:
         return
-    asked = Asked.of(job.read(ASKED))
-    while (ended := verdict(job, asked)) is None:
+    while (ended := persistently(lambda: verdict(job, asked), _PATIENCE)) is None:
         done = Attempt(job, asked, carried, place).run()
         if done is None:  # another worker has it now
             return

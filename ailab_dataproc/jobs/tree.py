@@ -79,6 +79,8 @@ class Tree:
     def kill(self) -> None:
         """End everything now."""
         self._life.close()
+        with contextlib.suppress(ProcessLookupError):  # a task of the worker that forked may hold the pipe
+            self._process.send_signal(signal.SIGUSR1)
 
     def wait(self, seconds: float) -> bool:
         """Wait for the end of all processes; returns whether it has come."""

@@ -54,7 +54,7 @@ def here() -> Here:
 
 def _is_wanted(worker: Any, key: str) -> bool:
     task = worker.state.tasks.get(key)
-    leaving = worker.status.name in ("closing", "closed", "failed", "closing_gracefully")
+    leaving = worker.status.name in ("closing", "closed", "failed")  # one that only wants to may have to stay
     return not leaving and task is not None and task.state != "cancelled"
 
 
