@@ -16,7 +16,7 @@ import yaml
 
 from ailab_dataproc import configuration
 from ailab_dataproc.cluster import certificates
-from ailab_dataproc.cluster.lab import building, scheduler
+from ailab_dataproc.cluster.lab import building, ports, scheduler
 from ailab_dataproc.errors import ClusterFailed
 
 CONFIGS = configuration.folders("clusters")[1].parent
@@ -142,7 +142,7 @@ def test_kubernetes_gets_the_files_that_certs_makes_and_no_key_of_the_ca():
 
 
 def test_what_the_units_start_joins(tls, tmp_path):
-    port = building.free_port("127.0.0.1")
+    port = ports.check("127.0.0.1", 0)
     changed = {"HOST": "127.0.0.1", "SCHEDULER": f"tls://127.0.0.1:{port}", "MEMORY": "500000000"}
     files = {key: str(tls / f"{key}.pem") for key in ("ca", "cert", "key")}
     processes = []

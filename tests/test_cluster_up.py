@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from ailab_dataproc.cli import cli
 from ailab_dataproc.cluster import certificates
-from ailab_dataproc.cluster.lab import building, ending, processes, scheduler, starting, telling
+from ailab_dataproc.cluster.lab import building, ending, ports, processes, scheduler, starting, telling
 from ailab_dataproc.cluster.lab.logs import KEPT, Log, last_error
 from ailab_dataproc.cluster.lab.state import Member, Plan, State, folder_of
 from ailab_dataproc.errors import ClusterFailed, InvalidRequest, SettingsError, UnknownName
@@ -29,7 +29,7 @@ JOB = "ailab-job-20261123-185501-clicks"
 
 def wanted(name="lab", **given):
     """One worker with a thread and 1 GB, on a port that is free."""
-    asked = {"workers": 1, "threads": 1, "memory": GB, "port": building.free_port("127.0.0.1")}
+    asked = {"workers": 1, "threads": 1, "memory": GB, "port": ports.check("127.0.0.1", 0)}
     return building.Wanted(name=name, cores=2, free=8 * GB, dashboard="127.0.0.1:0", **asked | given)
 
 
@@ -164,6 +164,16 @@ def test_a_port_in_use_is_one_sentence(running):
         starting.up(wanted("other", port=port))
 
 
+@pytest.mark.parametrize("host", ["192.0.2.77", "no-such-host.invalid"])
+def test_an_address_of_another_machine_is_one_sentence(host):
+    with pytest.raises(InvalidRequest, match=f"--host: .*{host}"):
+        ports.check(host, 0)
+
+
+def test_a_free_port_is_found_over_ipv6_too():
+    assert ports.check("::1", 0) > 1023
+
+
 def test_nothing_secret_can_be_read_by_others(running):
     folder = folder_of("shared")
     assert folder.stat().st_mode & 0o077 == 0
@@ -189,8 +199,18 @@ def test_jobs_keep_a_cluster_from_being_ended(running):
         until(lambda: scheduler.look(running.plan.address, running.plan.files).jobs)
         refused = run("down", "shared")
     assert refused.exit_code == 2
-    assert f"1 job run or wait there: {JOB.removeprefix('ailab-job-')}." in refused.output
+    assert f"it has jobs that run or wait: {JOB.removeprefix('ailab-job-')}." in refused.output
     assert telling.status("shared").here == "runs"
+
+
+def test_jobs_that_wait_for_a_worker_are_seen(running):
+    import ailab_dataproc
+
+    with ailab_dataproc.connect("shared") as client:
+        waits = client.submit(sum, [], key="ailab-job-waits", resources={"GPU": 1})
+        until(lambda: "waits" in scheduler.look(running.plan.address, running.plan.files).waiting)
+        assert "jobs that no worker has yet: waits" in run("status", "shared").output
+        waits.cancel()
 
 
 def test_a_killed_scheduler_comes_back_under_its_address_and_its_workers_too(clusters):
@@ -285,7 +305,7 @@ def test_a_worker_that_can_not_start_is_told_with_the_reason_and_nothing_is_left
 
 
 def test_joining_where_nobody_listens_is_one_sentence():
-    port = building.free_port("127.0.0.1")
+    port = ports.check("127.0.0.1", 0)
     with pytest.raises(ClusterFailed, match=f"127.0.0.1:{port}: nobody listens there"):
         starting.up(wanted(join=f"tcp://127.0.0.1:{port}"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import importlib.util
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -58,12 +59,12 @@ def up(name: str, timeout: float, **given: Any) -> None:
     On further machines:  ailab-dataproc cluster up --join tls://192.168.1.5:8786 --gpus
     """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
     from ailab_dataproc import machine
-    from ailab_dataproc.cluster.lab import building, starting
+    from ailab_dataproc.cluster.lab import building, ports, starting
 
     if given["insecure"] and given["tls"]:
         raise click.UsageError("--insecure and --tls exclude each other.")
     given["gpus"] = _gpus() if given["gpus"] else ()
-    given["port"] = given["port"] or building.free_port(given["host"])
+    given["port"] = given["port"] or ports.check(given["host"], 0)
     tls = building.folder_of_tls(given.pop("tls"), given["host"], given["join"], given["insecure"])
     free = machine.free_memory()
     wanted = building.Wanted(name=name, cores=machine.processors(), free=free, tls=tls, **given)
@@ -110,8 +111,8 @@ def down(name: str, force: bool) -> None:
     from ailab_dataproc.cluster.lab import ending
 
     done = ending.down(name, force=force)
-    killed = f"; {done.killed} processes had to be killed" if done.killed else ""
-    jobs = f"; {len(done.jobs)} jobs ended with it: {', '.join(done.jobs)}" if done.jobs else ""
+    killed = f"; {_count(done.killed, 'process')} had to be killed" if done.killed else ""
+    jobs = f"; with it these jobs: {', '.join(done.jobs)}" if done.jobs else ""
     click.echo(f"cluster {name!r} ended{killed}{jobs}")
 
 
@@ -126,9 +127,12 @@ def _gpus() -> tuple[str, ...]:
 
 
 def _print_started(started: Started) -> None:
+    from ailab_dataproc.cluster import validity
     from ailab_dataproc.cluster.lab import telling
 
     plan, seen = started.plan, started.seen
+    if plan.tls and (found := validity.check(Path(plan.tls))).soon:
+        click.echo(f"warning: {found.file} ends in {_count(found.days, 'day')}: make a new one", err=True)
     click.echo(f"cluster {plan.name!r} runs at {plan.address}, with {_count(len(seen.workers), 'worker')}")
     _print_dashboard(telling.link(seen, plan.dashboard), plan.address)
     click.echo(f"logs:       {started.logs}")
@@ -211,6 +215,8 @@ def _print_workers(seen: Seen) -> None:
             " ".join(one.jobs),
         )
     tables.console().print(table if seen.workers else "No worker has joined.")
+    if seen.waiting:
+        click.echo(f"jobs that no worker has yet: {' '.join(seen.waiting)}")
 
 
 def _age(since: str) -> str:
@@ -224,4 +230,4 @@ def _age(since: str) -> str:
 
 
 def _count(number: int, one: str) -> str:
-    return f"{number} {one}{'s' * (number != 1)}"
+    return f"{number} {one}{'es' * (number != 1) if one.endswith('s') else 's' * (number != 1)}"

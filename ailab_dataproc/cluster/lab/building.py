@@ -86,12 +86,6 @@ def folder_of_tls(folder: str | None, host: str, join: str | None, insecure: boo
     return str(Path(folder or FOLDER).expanduser().absolute())
 
 
-def free_port(host: str) -> int:
-    """A port that nobody listens at now."""
-    with socket.create_server((host, 0)) as found:
-        return int(found.getsockname()[1])
-
-
 def warnings(wanted: Wanted) -> Iterator[str]:
     """What was asked for and isn't wise."""
     found = sizes(wanted)
@@ -141,8 +135,14 @@ def build(wanted: Wanted) -> Plan:
         members=(*members, *_workers(wanted)),
         environment=_environment(wanted),
         tls=wanted.tls,
-        dashboard=None if wanted.join else wanted.dashboard.rpartition(":")[0] or None,
+        dashboard=_page_host(wanted),
     )
+
+
+def _page_host(wanted: Wanted) -> str | None:
+    """Where the dashboard's page is; None: where the scheduler is."""
+    host = wanted.dashboard.rpartition(":")[0].strip("[]")
+    return None if wanted.join or not host or host in _ANY else host
 
 
 def worker_prefix(name: str) -> str:
@@ -193,7 +193,7 @@ def _shared(wanted: Wanted, found: Sizes, name: str, slots: int, gpus: int = 0) 
         options += ["--local-directory", wanted.scratch]
     # Others must reach a worker that joins from another machine: unless --host says more, Dask finds its address.
     if wanted.host not in _ANY and not (wanted.join and _within(wanted.host) and not is_loopback(wanted.join)):
-        options += ["--host", wanted.host]
+        options += ["--host", _bracketed(wanted.host)]
     return [*options, *_certificates(wanted)]
 
 

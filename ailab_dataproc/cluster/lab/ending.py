@@ -47,8 +47,7 @@ def down(name: str, *, force: bool = False) -> Ended:
     if jobs and not force:
         shown = ", ".join(jobs[:_SHOWN]) + (f", … ({len(jobs)} in all)" if len(jobs) > _SHOWN else "")
         raise InvalidRequest(
-            f"cluster {name!r}: {len(jobs)} job{'s' * (len(jobs) != 1)} run or wait there: {shown}. Wait for them, "
-            "or end them with --force."
+            f"cluster {name!r}: it has jobs that run or wait: {shown}. Wait for them, or end them with --force."
         )
     if found and found.supervisor.alive() and found.supervisor.pid:
         processes.terminate(found.supervisor.pid, signal.SIGTERM)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,11 +39,12 @@ class Seen:
     dashboard: int | None  # its port on the scheduler's machine
     since: float  # seconds since 1970
     workers: tuple[Worker, ...]
+    waiting: tuple[str, ...]  # ids of jobs that no worker has yet
 
     @property
     def jobs(self) -> list[str]:
-        """The jobs that workers have."""
-        return sorted(job for worker in self.workers for job in worker.jobs)
+        """All jobs, those that workers have and those that wait for one."""
+        return sorted([*self.waiting, *(job for worker in self.workers for job in worker.jobs)])
 
 
 def look(address: str, files: Mapping[str, str], timeout: float = 10.0) -> Seen:
@@ -68,7 +69,7 @@ def look(address: str, files: Mapping[str, str], timeout: float = 10.0) -> Seen:
     security = security_for(address, files, address)
     connection = security.get_connection_args("client")
     try:
-        told, processing = asyncio.run(asyncio.wait_for(_ask(address, connection, timeout), timeout + 1))
+        told, processing, waiting = asyncio.run(asyncio.wait_for(_ask(address, connection, timeout), timeout + 1))
     except (OSError, TimeoutError) as error:
         raise explain(address, connection["ssl_context"], timeout, error) from error
     now = max((one["last_seen"] for one in told["workers"].values()), default=0.0)
@@ -77,14 +78,28 @@ def look(address: str, files: Mapping[str, str], timeout: float = 10.0) -> Seen:
         dashboard=told["services"].get("dashboard"),
         since=told["started"],
         workers=tuple(_worker(one, at, processing.get(at, ()), now) for at, one in told["workers"].items()),
+        waiting=_ids(waiting),
     )
 
 
-async def _ask(address: str, connection: Mapping[str, Any], timeout: float) -> tuple[Any, Any]:
+async def _ask(address: str, connection: Mapping[str, Any], timeout: float) -> tuple[Any, Any, Any]:
     from distributed import rpc
+    from distributed.protocol.pickle import dumps
 
     async with rpc(address, connection_args=connection, timeout=timeout) as scheduler:
-        return await scheduler.identity(n_workers=-1), await scheduler.processing(workers=None)
+        told, processing = await scheduler.identity(n_workers=-1), await scheduler.processing(workers=None)
+        asked = await scheduler.run_function(function=dumps(_finder()), args=dumps(()), kwargs=dumps({}), wait=True)
+        return told, processing, asked["result"] if asked["status"] == "OK" else ()
+
+
+def _finder() -> Callable[[Any], list[str]]:
+    """A function for the scheduler; being local, it is pickled with its code, and no package is wanted there."""
+
+    def find(dask_scheduler: Any) -> list[str]:
+        waits = ("no-worker", "queued", "waiting")
+        return [key for key, task in dask_scheduler.tasks.items() if task.state in waits and isinstance(key, str)]
+
+    return find
 
 
 def _worker(told: Mapping[str, Any], address: str, keys: Any, now: float) -> Worker:
@@ -97,6 +112,11 @@ def _worker(told: Mapping[str, Any], address: str, keys: Any, now: float) -> Wor
         memory_limit=told["memory_limit"] or 0,
         resources=told["resources"],
         tasks=len(keys),
-        jobs=tuple(sorted(key.removeprefix(JOB) for key in keys if isinstance(key, str) and key.startswith(JOB))),
+        jobs=_ids(keys),
         seconds=max(now - told["last_seen"], 0.0),
     )
+
+
+def _ids(keys: Iterable[Any]) -> tuple[str, ...]:
+    """The ids of the jobs among the keys of tasks."""
+    return tuple(sorted(key.removeprefix(JOB) for key in keys if isinstance(key, str) and key.startswith(JOB)))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,7 +13,7 @@ from pathlib import Path
 
 from ailab_dataproc import configuration
 from ailab_dataproc.cluster import validity
-from ailab_dataproc.cluster.lab import ending, processes, scheduler, supervisor
+from ailab_dataproc.cluster.lab import ending, ports, processes, scheduler, supervisor
 from ailab_dataproc.cluster.lab.building import Wanted, build, worker_prefix
 from ailab_dataproc.cluster.lab.logs import last_error
 from ailab_dataproc.cluster.lab.scheduler import Seen
@@ -57,7 +55,7 @@ def up(wanted: Wanted, timeout: float = 60.0) -> Started:
     if wanted.tls:
         validity.check(Path(wanted.tls))
     if not wanted.join:
-        _refuse_taken(wanted)
+        ports.check(wanted.host, wanted.port)
     plan = build(wanted)
     if wanted.join:
         scheduler.look(wanted.join, plan.files)
@@ -83,28 +81,6 @@ def _refuse_running(folder: Path, name: str) -> None:
             f"cluster {name!r}: its supervisor was killed, and processes of it are left. End them with "
             f"`ailab-dataproc cluster down {name}`."
         )
-
-
-def _refuse_taken(wanted: Wanted) -> None:
-    """Dask's own word for a port in use is a traceback in a log."""
-    try:
-        found = socket.getaddrinfo(wanted.host, wanted.port, type=socket.SOCK_STREAM)[0]
-    except socket.gaierror as error:
-        raise InvalidRequest(f"--host: {wanted.host!r} is no name or address ({error.strerror}). Mend it.") from error
-    with socket.socket(found[0]) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the scheduler does
-        try:
-            probe.bind(found[4])
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise InvalidRequest(
-                    f"--port: {wanted.port} of {wanted.host} is in use by another program. Give another port, or "
-                    "--join if that is a scheduler."
-                ) from error
-            raise InvalidRequest(
-                f"--host: this machine can't listen at {wanted.host} port {wanted.port} ({error.strerror}). Give one "
-                "of its own addresses."
-            ) from error
 
 
 def _write_config(plan: Plan, insecure: bool) -> Path | None:

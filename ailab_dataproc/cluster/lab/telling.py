@@ -101,7 +101,8 @@ def link(seen: Seen, host: str | None = None) -> str | None:
         seen: the scheduler.
         host: where the page is; by default the scheduler's.
     """
-    return f"http://{host or host_of(seen.address)}:{seen.dashboard}/status" if seen.dashboard else None
+    where = host or host_of(seen.address)
+    return f"http://{f'[{where}]' if ':' in where else where}:{seen.dashboard}/status" if seen.dashboard else None
 
 
 def _ask(address: str, files: Mapping[str, str]) -> tuple[Seen | None, str]:
