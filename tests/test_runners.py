@@ -554,7 +554,7 @@ def test_a_worker_of_beam_that_differs_does_no_work():
 
 
 def test_configurations_are_found_beside_the_package():
-    assert configuration.names("clusters") == ["gpu", "local", "shared"]
+    assert configuration.names("clusters") == ["gateway", "gpu", "kubernetes", "local", "shared", "slurm", "ssh"]
     assert configuration.names("beam") == ["dataflow", "flink", "portable", "spark"]
 
 

@@ -13,7 +13,8 @@ from ailab_dataproc.errors import ClusterFailed, InvalidRequest, SettingsError, 
 
 FILES = {"ca": "tls_ca_file", "cert": "tls_client_cert", "key": "tls_client_key"}  # keys of `security:`, and Dask's
 FOLDER = "~/.config/ailab_dataproc/tls"  # this user's ca.pem, cert.pem and key.pem
-_ENCRYPTED = ("tls", "wss", "gateway")
+_TLS = ("tls", "wss")
+_ENCRYPTED = (*_TLS, "gateway")
 _WITHIN = ("inproc",)  # this process
 _PLAIN = ("tcp", "ucx", "ws")
 _HOW = "Get ca.pem, cert.pem and key.pem from who runs the cluster (`ailab-dataproc cluster certs` makes them)"
@@ -82,11 +83,11 @@ def security_for(address: str, files: Mapping[str, str], where: str) -> Any:
     security = dask.Security()  # of Dask's own configuration
     chosen = files
     if not chosen and not security.tls_client_cert:
-        chosen = _own_files() if scheme_of(address) == "tls" else {}
+        chosen = _own_files() if scheme_of(address) in _TLS else {}
     if chosen:
         given: dict[str, Any] = {FILES[key]: path for key, path in chosen.items()}
         security = dask.Security(require_encryption=True, **given)
-    if scheme_of(address) == "tls" and not (security.tls_ca_file and security.tls_client_cert):
+    if scheme_of(address) in _TLS and not (security.tls_ca_file and security.tls_client_cert):
         raise ClusterFailed(
             f"{where}: the cluster wants a certificate, and none is in {FOLDER} nor in Dask's configuration. {_HOW}."
         )

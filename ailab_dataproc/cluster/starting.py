@@ -6,6 +6,7 @@ import contextlib
 import functools
 import importlib
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from importlib.machinery import ModuleSpec
 from typing import Any
@@ -24,6 +25,8 @@ _EXTRAS = {
     "dask_jobqueue": "slurm",
     "dask_kubernetes": "kubernetes",
 }
+_lock = threading.Lock()
+_away: list[Any] = []  # the spec of the main module, and an item for each process that is being started
 
 
 def start(cluster: Cluster) -> Any:
@@ -41,6 +44,8 @@ def start(cluster: Cluster) -> Any:
     options = dict(cluster.options)
     if cluster.fit_to_machine:
         options = {**_fitting(options), **options}
+    if cluster.kind == "distributed:LocalCluster" and options.get("processes", True):
+        options.setdefault("worker_class", _nanny())
     tls = roles(cluster.security) if cluster.security else {}
     if tls:
         options.setdefault("security", _security(cluster.security))
@@ -85,12 +90,34 @@ def _main_stays_here() -> Iterator[None]:
     Multiprocessing runs no main module of this name again. Dask sends what a script defines by value.
     """
     main: Any = sys.modules["__main__"]
-    before = main.__spec__
-    main.__spec__ = ModuleSpec("__main__", None)
+    with _lock:
+        if not _away:  # several processes may be started at a time
+            _away.append(main.__spec__)
+            main.__spec__ = ModuleSpec("__main__", None)
+        _away.append(None)
     try:
         yield
     finally:
-        main.__spec__ = before
+        with _lock:
+            _away.pop()
+            if len(_away) == 1:
+                main.__spec__ = _away.pop()
+
+
+@functools.cache
+def _nanny() -> Any:
+    """A nanny that keeps to this when it starts a worker later: another one, or one that died."""
+    distributed: Any = importlib.import_module("distributed")
+
+    class Nanny(distributed.Nanny):  # type: ignore[misc]
+        """Of a cluster on this machine."""
+
+        async def instantiate(self) -> Any:
+            """Start the worker's process."""
+            with _main_stays_here():
+                return await super().instantiate()
+
+    return Nanny
 
 
 def _class(cluster: Cluster) -> Any:
