@@ -339,3 +339,23 @@ def test_a_submitted_job_that_no_worker_can_hold_is_refused_at_once(submit, clic
     with pytest.raises(BackendRefused, match="its largest worker"):
         submit(len, "test/clicks", backend="pandas", cluster=narrow.scheduler.address)
     assert not list((tmp_path / "jobs").glob("*/*"))
+
+
+def test_a_worker_with_little_memory_refuses_an_eager_backend_though_its_machine_has_plenty(submit, clicks, narrow):
+    def loads(reference):
+        return len(adp.load(reference, backend="pandas"))
+
+    grown(clicks, 300_000)
+    job = submit(loads, kwargs={"reference": "test/clicks"}, cluster=narrow.scheduler.address)
+    assert isinstance(job.exception(), BackendRefused)
+    assert "half of the free memory is" in str(job.exception())
+
+
+def test_auto_is_decided_for_the_memory_of_the_worker(submit, clicks, narrow):
+    def kind(frame):
+        return type(frame).__module__.split(".")[0]
+
+    grown(clicks, 20_000)
+    assert adp.plan("test/clicks").backend == "pandas"
+    job = submit(kind, "test/clicks", cluster=narrow.scheduler.address)
+    assert job.result() == "dask", job.logs()

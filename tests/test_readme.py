@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from lab import lab
 
 from ailab_dataproc.schema import CONTRACTS
 
@@ -34,9 +35,9 @@ def reader(tmp_path_factory):
     return folder
 
 
-def run(folder: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command in the reader's folder with the settings that the README exports."""
-    settings = {"AILAB_DATASETS": "my_datasets", "AILAB_DATA_DIR": "data", "HOME": str(folder)}
+def run(folder: Path, command: list[str], **given: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in the reader's folder with the settings that the README exports, and those that are given."""
+    settings = {"AILAB_DATASETS": "my_datasets", "AILAB_DATA_DIR": "data", "HOME": str(folder)} | given
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         command, cwd=folder, env={**os.environ, **settings, "PATH": path}, capture_output=True, text=True, check=False
@@ -46,16 +47,30 @@ def run(folder: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_five_minute_path_works_from_the_csv_file_to_tfds(reader):
+    assert run_all(reader, "run") >= 6
+
+
+@pytest.mark.slow
+def test_the_path_from_a_notebook_to_the_shared_cluster_works(reader, tmp_path):
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "home").mkdir()
+    with lab(tmp_path / "lab", workers=1) as cluster:
+        ran = run_all(reader, "cluster", AILAB_CLUSTER=cluster.address, HOME=str(tmp_path / "home"))
+    assert ran >= 9
+
+
+def run_all(folder: Path, marker: str, **given: str) -> int:
+    """Run all blocks behind a marker, one after the other; returns how many commands that were."""
     ran = 0
-    for _, language, text in blocks("run"):
+    for _, language, text in blocks(marker):
         if language == "console":
             for line in re.findall(r"^\$ (ailab-dataproc .*)$", text, re.MULTILINE):
-                run(reader, line.split())
+                run(folder, line.split(), **given)
                 ran += 1
         else:
-            run(reader, [sys.executable, "-c", "import ailab_dataproc as adp\n" + text])
+            run(folder, [sys.executable, "-c", "import ailab_dataproc as adp\n" + text], **given)
             ran += 1
-    assert ran >= 6
+    return ran
 
 
 def test_the_definition_with_a_read_function_prepares(reader):
