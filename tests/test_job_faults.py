@@ -131,16 +131,27 @@ def test_queued_jobs_outlive_any_number_of_workers(start, submit, begun, go):
     assert first.status().attempt == 6
 
 
-def test_a_worker_that_joins_late_takes_queued_jobs(start, submit, begun, go):
+@pytest.mark.parametrize("declared", [("--resources", "JOB=2"), ("--nthreads", "2")], ids=["job slots", "threads"])
+def test_a_worker_that_joins_late_takes_queued_jobs(start, submit, begun, go, declared):
     lab = start(1, *ONE_SLOT, "--nthreads", "8")
     jobs = [submit("wait") for _ in range(3)]
     begun()
     assert sorted(job.state for job in jobs) == ["queued", "queued", "running"]
-    lab.add_worker("--no-nanny", "--resources", "JOB=2")
+    lab.add_worker("--no-nanny", *declared)
     begun(3)
     go()
     assert [job.result(timeout=60) for job in jobs] == [42] * 3
     assert len({job.status().worker for job in jobs}) == 2
+
+
+def test_a_job_without_any_worker_begins_with_the_first(start, submit, begun, go):
+    lab = start(0)
+    job = submit("wait", wait_for_workers=True)
+    assert (job.state, job.status().why) == ("queued", "waiting for a worker: the cluster has none")
+    lab.add_worker("--no-nanny", "--nthreads", "2")
+    begun()
+    go()
+    assert job.result(timeout=60) == 42
 
 
 def test_a_job_waits_for_a_worker_with_what_it_needs(start, submit, begun, go):
