@@ -883,6 +883,7 @@ def test_modules_of_the_project_work_in_tasks_on_workers(client, tmp_path):
     assert job.log() == "[0, 10, 20]\n450\n20\n"
 
 
+@pytest.mark.xfail(run=False, reason="pickles and loads in a process alone; on a cluster the task doesn't come back")
 def test_modules_that_import_each_other_work_in_tasks(client, tmp_path):
     files = {
         "train.py": """
