@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from conftest import clicks
 from lab import wait_until
 
@@ -15,6 +16,7 @@ import ailab_dataproc as adp
 SCRIPT = Path(__file__).with_name("job_project") / "groupby.py"
 
 
+@pytest.mark.slow
 def test_a_group_by_gives_the_answer_of_the_laptop_while_a_worker_is_killed(
     start, make, tmp_path, data_dir, monkeypatch
 ):

@@ -9,7 +9,7 @@ import ailab_dataproc as adp
 
 def slowly(part, folder):
     (Path(folder) / "computing").touch()
-    time.sleep(1)
+    time.sleep(0.5)
     return part
 
 
