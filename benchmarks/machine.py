@@ -12,7 +12,7 @@ from typing import Any
 
 from ailab_dataproc.machine import all_memory, processor
 
-_PACKAGES = ("ailab_dataproc", "pyarrow", "numpy", "pandas", "dask", "polars", "duckdb", "datasets")
+_PACKAGES = ("ailab_dataproc", "pyarrow", "numpy", "pandas", "dask", "distributed", "polars", "duckdb", "datasets")
 _PACKAGES += ("apache-beam", "tensorflow-datasets", "tensorflow-transform", "torch", "cudf-cu13")
 
 
