@@ -16,6 +16,7 @@ from ailab_dataproc.schema import CONTRACTS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/clusters.md", "docs/jobs.md")}
 BASKETS = '{"id": 1, "items": [3, 4], "prices": [10.0, 2.5]}\n{"id": 2, "items": [], "prices": []}\n'
 
 
@@ -107,9 +108,23 @@ def test_the_tables_of_loading_are_made_from_the_results():
         assert line in README
 
 
-def test_every_command_that_the_readme_names_exists():
-    named = set(re.findall(r"ailab-dataproc ([a-z]+)", README))
+def test_every_command_that_the_readme_and_the_docs_name_exists():
+    named = set(re.findall(r"ailab-dataproc ([a-z]+)", "\n".join(PAGES.values())))
     help_text = run(ROOT, [sys.executable, "-m", "ailab_dataproc", "--help"]).stdout
     assert named
     for name in named:
         assert re.search(rf"^  {name}\b", help_text, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_between_pages_leads_somewhere(page):
+    for link in re.findall(r"\]\((?!https?://)([^)]+)\)", PAGES[page]):
+        name, _, heading = link.partition("#")
+        target = (ROOT / page).parent / name if name else ROOT / page
+        assert target.exists(), link
+        slugs = [re.sub(r"[^\w\- ]", "", line.lstrip("# ").lower()).replace(" ", "-") for line in headings(target)]
+        assert not heading or heading in slugs, link
+
+
+def headings(page):
+    return [line for line in page.read_text(encoding="utf-8").splitlines() if re.match("#+ ", line)]
