@@ -37,33 +37,23 @@ class Placing(SchedulerPlugin):
     def __init__(self) -> None:
         self.errors: dict[str, str] = {}  # by key; Dask forgets a task that nobody waits for
         self.keys: set[str] = set()  # of the tasks of jobs
-        self.asked: set[str] = set()  # workers that said nothing of job slots
+        self.asked: dict[str, asyncio.Future[None]] = {}  # workers that said nothing of job slots
 
     async def start(self, scheduler: Any) -> None:
         """Give resources to workers that have none, and begin to look."""
         self.scheduler = scheduler
         self.keys = {key for key in scheduler.tasks if _is_job(key)}
-        await self._declare()
+        self._declare()
+        await asyncio.gather(*self.asked.values())  # who submits looks at what there is right after this
         self.looking = asyncio.ensure_future(self._look())
 
     async def close(self) -> None:
         """Stop looking."""
         self.looking.cancel()
 
-    async def add_worker(self, scheduler: Any, worker: str) -> None:
-        """A worker that says nothing of job slots gets them, before the scheduler looks who may run there."""
-        if "JOB" in scheduler.workers[worker].resources:
-            return
-        try:
-            answer = await asyncio.wait_for(scheduler.rpc(worker).run(function=pickle.dumps(declare)), _PATIENCE)
-        except (OSError, TimeoutError) as error:
-            _log.warning("%s: worker %s took no job slots: %r", NAME, worker, error)
-            return
-        if answer["status"] != "OK":
-            _log.warning("%s: worker %s can run no jobs: %s", NAME, worker, answer.get("exception_text", answer))
-
     def remove_worker(self, scheduler: Any, worker: str, **_: Any) -> None:
         """The loss of a worker is no job's fault: `Asked.restarts` says how often one is started again."""
+        self.asked.pop(worker, None)
         for task in self._tasks():
             task.suspicious = 0
 
@@ -108,20 +98,29 @@ class Placing(SchedulerPlugin):
             if self.scheduler.plugins.get(NAME) is not self:  # two clients have brought one at the same time
                 return
             try:
-                await self._declare()
+                self._declare()
                 self.balance()
             except Exception:  # of one look; without the next ones jobs would wait for ever
                 _log.exception("%s: can't place jobs", NAME)
 
-    async def _declare(self) -> None:
-        """For workers that came before this plugin did."""
-        for address, worker in list(self.scheduler.workers.items()):
+    def _declare(self) -> None:
+        """Give job slots to workers that say nothing of them; one that is just joining answers only when it has."""
+        for address, worker in self.scheduler.workers.items():
             if "JOB" not in worker.resources and address not in self.asked:
-                self.asked.add(address)
-                await self.add_worker(self.scheduler, address)
-                if address in self.scheduler.workers:
-                    moves = self.scheduler.bulk_schedule_unrunnable_after_adding_worker(worker)
-                    self.scheduler.transitions(moves, f"{NAME}-resources")
+                self.asked[address] = asyncio.ensure_future(self._give(address, worker))
+
+    async def _give(self, address: str, worker: Any) -> None:
+        try:
+            answer = await asyncio.wait_for(self.scheduler.rpc(address).run(function=pickle.dumps(declare)), _PATIENCE)
+        except (OSError, TimeoutError) as error:
+            _log.warning("%s: worker %s took no job slots, it is asked again: %r", NAME, address, error)
+            self.asked.pop(address, None)
+            return
+        if answer["status"] != "OK":
+            _log.warning("%s: worker %s can run no jobs: %s", NAME, address, answer.get("exception_text", answer))
+        elif self.scheduler.workers.get(address) is worker:
+            moves = self.scheduler.bulk_schedule_unrunnable_after_adding_worker(worker)
+            self.scheduler.transitions(moves, f"{NAME}-resources")
 
 
 async def declare(dask_worker: Any) -> None:
