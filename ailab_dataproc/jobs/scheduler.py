@@ -35,6 +35,7 @@ class Placing(SchedulerPlugin):
     idempotent = True
 
     def __init__(self) -> None:
+        self.cleared = 0  # times
         self.errors: dict[str, str] = {}  # by key; Dask forgets a task that nobody waits for
         self.keys: set[str] = set()  # of the tasks of jobs
         self.asked: dict[str, asyncio.Future[None]] = {}  # workers that said nothing of job slots
@@ -56,6 +57,10 @@ class Placing(SchedulerPlugin):
         self.asked.pop(worker, None)
         for task in self._tasks():
             task.suspicious = 0
+
+    def restart(self, scheduler: Any) -> None:
+        """Somebody has cleared the cluster (`Client.restart`): the tasks are as gone as with another scheduler."""
+        self.cleared += 1
 
     def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
         """Remember which tasks are jobs, and their errors."""
@@ -137,7 +142,7 @@ async def declare(dask_worker: Any) -> None:
 def look(dask_scheduler: Any) -> dict[str, Any]:
     """Which scheduler this is, the resources of each worker, and whether the plugin runs."""
     return {
-        "id": dask_scheduler.id,
+        "id": _id(dask_scheduler),
         "plugin": NAME in dask_scheduler.plugins,
         "workers": {address: dict(worker.resources) for address, worker in dask_scheduler.workers.items()},
     }
@@ -171,7 +176,7 @@ def about(keys: Iterable[str], dask_scheduler: Any) -> dict[str, dict[str, str |
             found[key] = {"state": "erred", "error": plugin.errors[key]}
         else:
             found[key] = {"state": None}
-        found[key]["scheduler"] = dask_scheduler.id
+        found[key]["scheduler"] = _id(dask_scheduler)
     return found
 
 
@@ -183,6 +188,12 @@ def let_go(key: str, dask_scheduler: Any) -> bool:
     for client in list(task.who_wants or ()):
         dask_scheduler.client_releases_keys(keys=[key], client=client.client_key)
     return True
+
+
+def _id(scheduler: Any) -> str:
+    """Of a scheduler since it was started or cleared."""
+    plugin = scheduler.plugins.get(NAME)
+    return f"{scheduler.id}-{plugin.cleared}" if plugin is not None and plugin.cleared else str(scheduler.id)
 
 
 def _why(scheduler: Any, task: Any) -> str:
