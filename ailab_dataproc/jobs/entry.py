@@ -7,6 +7,7 @@ import importlib.util
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -16,6 +17,8 @@ from typing import Any
 from ailab_dataproc import functions
 from ailab_dataproc.errors import InvalidRequest, unknown
 from ailab_dataproc.jobs import code
+
+_LOOKING = threading.Lock()  # the search path is that of all threads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,15 +102,16 @@ def _importable(place: str, within: str) -> str:
 
 def _source(text: str, module: str, project: Path | None) -> Path | None:
     """The file of a module, without running it; None where it is installed."""
-    folders = [str(folder) for folder in (project, Path.cwd()) if folder and str(folder) not in sys.path]
-    sys.path[:0] = folders
-    try:
-        found = importlib.util.find_spec(module)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InvalidRequest(f"{text}: importing {module!r} failed ({error}). Mend it.") from error
-    finally:
-        for folder in folders:
-            sys.path.remove(folder)
+    with _LOOKING:
+        folders = [str(folder) for folder in (project, Path.cwd()) if folder and str(folder) not in sys.path]
+        sys.path[:0] = folders
+        try:
+            found = importlib.util.find_spec(module)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise InvalidRequest(f"{text}: importing {module!r} failed ({error}). Mend it.") from error
+        finally:
+            for folder in folders:
+                sys.path.remove(folder)
     if found is None:
         near = get_close_matches(module, [one.stem for one in Path().glob("*.py")], n=3, cutoff=0.5)
         advice = f"Did you mean {' or '.join(near)}?" if near else "Name its project by code=, or install it."

@@ -20,6 +20,7 @@ from ailab_dataproc.settings import Settings
 from ailab_dataproc.storage import Folder
 
 _PATIENCE = 30.0  # seconds for the scheduler to take a task
+_JOINING = 3.0  # seconds until a worker that has just joined has its job slots
 _UP = "Start one that stays with `ailab-dataproc cluster up`, and name it by cluster=."
 
 
@@ -83,8 +84,16 @@ def check_workers(client: Any, asked: Asked, *, wait: bool) -> str:
         raise ClusterFailed(
             f"scheduler {client.scheduler.address}: can't run ailab_dataproc ({error}). Install this version there."
         ) from error
-    if not wait:
-        check(resources(asked.cores, asked.memory, asked.gpus), seen["workers"])
+    deadline = time.monotonic() + _JOINING
+    while not wait:
+        try:
+            check(resources(asked.cores, asked.memory, asked.gpus), seen["workers"])
+            break
+        except InvalidRequest:
+            if all("JOB" in has for has in seen["workers"].values()) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)
+        seen = client.run_on_scheduler(scheduler.look)
     return str(seen["id"])
 
 

@@ -35,6 +35,7 @@ class Placing(SchedulerPlugin):
     idempotent = True
 
     def __init__(self) -> None:
+        self.cleared = 0  # times
         self.errors: dict[str, str] = {}  # by key; Dask forgets a task that nobody waits for
         self.keys: set[str] = set()  # of the tasks of jobs
         self.asked: set[str] = set()  # workers that said nothing of job slots
@@ -53,8 +54,13 @@ class Placing(SchedulerPlugin):
 
     def remove_worker(self, scheduler: Any, worker: str, **_: Any) -> None:
         """The loss of a worker is no job's fault: `Asked.restarts` says how often one is started again."""
+        self.asked.discard(worker)
         for task in self._tasks():
             task.suspicious = 0
+
+    def restart(self, scheduler: Any) -> None:
+        """Somebody has cleared the cluster (`Client.restart`): the tasks are as gone as with another scheduler."""
+        self.cleared += 1
 
     def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
         """Remember which tasks are jobs, and their errors."""
@@ -140,7 +146,7 @@ async def declare(dask_worker: Any) -> None:
 def look(dask_scheduler: Any) -> dict[str, Any]:
     """Which scheduler this is, the resources of each worker, and whether the plugin runs."""
     return {
-        "id": dask_scheduler.id,
+        "id": _id(dask_scheduler),
         "plugin": NAME in dask_scheduler.plugins,
         "workers": {address: dict(worker.resources) for address, worker in dask_scheduler.workers.items()},
     }
@@ -174,7 +180,7 @@ def about(keys: Iterable[str], dask_scheduler: Any) -> dict[str, dict[str, str |
             found[key] = {"state": "erred", "error": plugin.errors[key]}
         else:
             found[key] = {"state": None}
-        found[key]["scheduler"] = dask_scheduler.id
+        found[key]["scheduler"] = _id(dask_scheduler)
     return found
 
 
@@ -186,6 +192,12 @@ def let_go(key: str, dask_scheduler: Any) -> bool:
     for client in list(task.who_wants or ()):
         dask_scheduler.client_releases_keys(keys=[key], client=client.client_key)
     return True
+
+
+def _id(scheduler: Any) -> str:
+    """Of a scheduler since it was started or cleared."""
+    plugin = scheduler.plugins.get(NAME)
+    return f"{scheduler.id}-{plugin.cleared}" if plugin is not None and plugin.cleared else str(scheduler.id)
 
 
 def _why(scheduler: Any, task: Any) -> str:
