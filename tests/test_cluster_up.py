@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
+from lab import wait_until
 
 from ailab_dataproc.cli import cli
 from ailab_dataproc.cluster import certificates, security
@@ -31,14 +32,6 @@ def wanted(name="lab", **given):
     """One worker with a thread and 1 GB, on a port that is free."""
     asked = {"workers": 1, "threads": 1, "memory": GB, "port": ports.check("127.0.0.1", 0)}
     return building.Wanted(name=name, cores=2, free=8 * GB, dashboard="127.0.0.1:0", **asked | given)
-
-
-def until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return found
 
 
 def stop(name):
@@ -186,7 +179,7 @@ def test_more_workers_join_from_another_folder_and_leave(running, clusters):
     assert len(workers(started.plan)) == 2
     run_down = run("down", "more")
     assert run_down.exit_code == 0, run_down.output
-    until(lambda: len(workers(running.plan)) == 1)
+    wait_until(lambda: len(workers(running.plan)) == 1)
 
 
 def test_jobs_keep_a_cluster_from_being_ended(running):
@@ -196,7 +189,7 @@ def test_jobs_keep_a_cluster_from_being_ended(running):
 
     with ailab_dataproc.connect("shared") as client:
         fire_and_forget(client.submit(time.sleep, 300, key=JOB))
-        until(lambda: scheduler.look(running.plan.address, running.plan.files).jobs)
+        wait_until(lambda: scheduler.look(running.plan.address, running.plan.files).jobs)
         refused = run("down", "shared")
     assert refused.exit_code == 2
     assert f"it has jobs that run or wait: {JOB.removeprefix('ailab-job-')}." in refused.output
@@ -208,7 +201,7 @@ def test_jobs_that_wait_for_a_worker_are_seen(running):
 
     with ailab_dataproc.connect("shared") as client:
         waits = client.submit(sum, [], key="ailab-job-waits", resources={"GPU": 1})
-        until(lambda: "waits" in scheduler.look(running.plan.address, running.plan.files).waiting)
+        wait_until(lambda: "waits" in scheduler.look(running.plan.address, running.plan.files).waiting)
         assert "jobs that no worker has yet: waits" in run("status", "shared").output
         waits.cancel()
 
@@ -216,8 +209,8 @@ def test_jobs_that_wait_for_a_worker_are_seen(running):
 def test_a_killed_scheduler_comes_back_under_its_address_and_its_workers_too(clusters):
     plan = clusters(wanted()).plan
     os.kill(lives()["scheduler"].pid, signal.SIGKILL)
-    until(lambda: lives()["worker-0"].restarts == 1)
-    until(lambda: len(workers(plan)) == 1)
+    wait_until(lambda: lives()["worker-0"].restarts == 1)
+    wait_until(lambda: len(workers(plan)) == 1)
     assert lives()["scheduler"].last_exit.startswith("SIGKILL at ")
 
 
@@ -228,10 +221,10 @@ def test_a_killed_nanny_and_a_killed_worker_come_back(clusters):
     nanny = psutil.Process(lives()["worker-0"].pid)
     worker = max(nanny.children(), key=lambda child: child.memory_info().rss)
     worker.kill()  # its nanny starts another
-    until(lambda: not worker.is_running() and len(workers(plan)) == 1)
+    wait_until(lambda: not worker.is_running() and len(workers(plan)) == 1)
     nanny.kill()
-    until(lambda: lives()["worker-0"].restarts == 1)
-    until(lambda: len(workers(plan)) == 1)
+    wait_until(lambda: lives()["worker-0"].restarts == 1)
+    wait_until(lambda: len(workers(plan)) == 1)
 
 
 def test_ending_leaves_no_process_and_frees_the_name(clusters):
@@ -249,7 +242,7 @@ def test_ending_leaves_no_process_and_frees_the_name(clusters):
 def test_a_killed_supervisor_takes_its_processes_along(clusters):
     plan = clusters(wanted()).plan
     os.kill(State.read(folder_of("lab")).supervisor.pid, signal.SIGKILL)
-    until(lambda: not processes.with_cookie(plan.cookie), seconds=20)
+    wait_until(lambda: not processes.with_cookie(plan.cookie), seconds=20)
     told = telling.status("lab")
     assert told.here == "supervisor killed"
     assert "its supervisor was killed, nothing is started again, and 0 of its processes run" in run("status").output
@@ -261,7 +254,7 @@ def test_what_a_killed_supervisor_left_is_told_and_ended(clusters):
     left = subprocess.Popen(["sleep", "300"], env={**os.environ, processes.COOKIE: plan.cookie})
     try:
         os.kill(State.read(folder_of("lab")).supervisor.pid, signal.SIGKILL)
-        until(lambda: len(processes.with_cookie(plan.cookie)) == 1, seconds=20)
+        wait_until(lambda: len(processes.with_cookie(plan.cookie)) == 1, seconds=20)
         assert telling.status("lab").left_over == (left.pid,)
         with pytest.raises(InvalidRequest, match="its supervisor was killed, and processes of it are left"):
             starting.up(wanted())
@@ -286,7 +279,7 @@ def test_interrupting_the_start_leaves_nothing():
     asked = [sys.executable, "-m", "ailab_dataproc", "cluster", "up", "--port", "0", "--dashboard", "127.0.0.1:0"]
     process = subprocess.Popen([*asked, "--memory", "1GB"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        until(lambda: lives().get("scheduler"))
+        wait_until(lambda: lives().get("scheduler"))
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 130
         assert not processes.with_cookie(Plan.read(folder_of("lab")).cookie)
@@ -437,7 +430,7 @@ def test_what_ends_early_waits_longer_and_longer(tmp_path):
     kept, times = Kept(member, plan, tmp_path), []
     for _ in range(3):
         ended = time.monotonic()
-        until(kept.look)  # it is started
+        wait_until(kept.look)  # it is started
         times.append(time.monotonic() - ended)
         kept.process.wait()
         kept.look()  # its end is seen

@@ -16,12 +16,11 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from pathlib import Path
 
 import pytest
 import yaml
-from lab import lab
+from lab import lab, wait_until
 
 import ailab_dataproc as adp
 from ailab_dataproc import configuration
@@ -85,13 +84,6 @@ def config(tmp_path):
 def files(folder, **other):
     found = {key: str(folder / f"{key}.pem") for key in ("ca", "cert", "key")}
     return found | {key: str(path) for key, path in other.items()}
-
-
-def until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.05)
 
 
 # What a name means, and how long a cluster lives.
@@ -245,9 +237,9 @@ def test_the_link_of_the_dashboard_is_printed_once_where_somebody_looks(tmp_path
 def test_a_client_goes_on_when_its_scheduler_is_restarted(tmp_path):
     with lab(tmp_path, 0) as one, adp.connect(one.address, timeout=5) as client:
         one.kill(one.scheduler)
-        until(lambda: client.status != "running")
+        wait_until(lambda: client.status != "running")
         one.start_scheduler()
-        until(lambda: client.status == "running")
+        wait_until(lambda: client.status == "running")
         one.add_worker()
         assert client.submit(sum, [1, 2]).result(timeout=60) == 3
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from distributed import Client
-from lab import lab
+from lab import lab, wait_until
 
 import ailab_dataproc as adp
 from ailab_dataproc.errors import InvalidRequest
@@ -43,16 +43,6 @@ def join(cluster):
     return joined
 
 
-def until(condition):
-    """Wait for something that must come."""
-    for _ in range(10 * WAIT):
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError(condition)
-
-
 def waiter():
     """A function as of a notebook, that runs until a file exists, and tells its worker."""
 
@@ -71,7 +61,7 @@ def begun(jobs):
 def test_a_worker_runs_as_many_jobs_as_it_has_slots(join, tmp_path):
     join(*JOBS, "--resources", "JOB=2")
     jobs = [adp.submit(waiter(), args=[str(tmp_path / "go")], name=f"n{number}") for number in range(4)]
-    until(lambda: len(begun(jobs)) == 2)
+    wait_until(lambda: len(begun(jobs)) == 2)
     time.sleep(1)
     assert sorted(job.state for job in jobs) == ["queued", "queued", "running", "running"]
     (tmp_path / "go").touch()
@@ -81,9 +71,9 @@ def test_a_worker_runs_as_many_jobs_as_it_has_slots(join, tmp_path):
 def test_a_worker_that_joins_late_takes_jobs_that_wait_on_a_full_one(join, tmp_path):
     join(*JOBS, "--resources", "JOB=1")
     jobs = [adp.submit(waiter(), args=[str(tmp_path / "go")]) for _ in range(4)]
-    until(lambda: len(begun(jobs)) == 1)
+    wait_until(lambda: len(begun(jobs)) == 1)
     join(*JOBS, "--resources", "JOB=3")
-    until(lambda: len(begun(jobs)) == 4)
+    wait_until(lambda: len(begun(jobs)) == 4)
     (tmp_path / "go").touch()
     assert [job.wait(WAIT) for job in jobs] == ["succeeded"] * 4
 
@@ -95,7 +85,7 @@ def test_a_job_runs_where_a_slot_is_free(join, tmp_path):
     for _ in range(4):  # one after another, so that the scheduler sees no load
         jobs.append(adp.submit(waiter(), args=[str(tmp_path / "go")]))
         time.sleep(0.3)
-    until(lambda: len(begun(jobs)) == 4)
+    wait_until(lambda: len(begun(jobs)) == 4)
     (tmp_path / "go").touch()
     assert [job.wait(WAIT) for job in jobs] == ["succeeded"] * 4
 
@@ -149,7 +139,7 @@ def test_what_a_worker_has_beside_is_kept(join, cluster):
 def test_a_job_with_a_higher_priority_starts_first(join, tmp_path):
     join(*JOBS, "--resources", "JOB=1")
     first = adp.submit(waiter(), args=[str(tmp_path / "go")])
-    until(lambda: first.state == "running")
+    wait_until(lambda: first.state == "running")
 
     def tell(name):
         with open(tmp_path / "order", "a") as file:
@@ -165,12 +155,12 @@ def test_a_job_with_a_higher_priority_starts_first(join, tmp_path):
 def test_the_loss_of_workers_is_no_fault_of_a_job_that_waits(join, cluster, tmp_path):
     workers = [join(*JOBS, "--resources", "JOB=1")]
     running = adp.submit(waiter(), args=[str(tmp_path / "go")], restarts=10)
-    until(lambda: running.state == "running")
+    wait_until(lambda: running.state == "running")
     waiting = adp.submit(lambda: "at last")
     for _ in range(5):  # more than Dask's allowed-failures
         cluster.kill(workers.pop())
         workers.append(join(*JOBS, "--resources", "JOB=1"))
-        until(lambda: any(job.state == "running" for job in (running, waiting)) or waiting.state == "succeeded")
+        wait_until(lambda: any(job.state == "running" for job in (running, waiting)) or waiting.state == "succeeded")
     Path(tmp_path / "go").touch()
     assert waiting.result(WAIT) == "at last"
     assert running.wait(WAIT) == "succeeded"

@@ -78,3 +78,12 @@ def test_plain_tcp_is_refused_and_no_job_is_made(cluster):
     with pytest.raises(ClusterFailed, match="tls://"):
         adp.submit("faults:nothing", code=PROJECT, cluster=cluster.address.replace("tls", "tcp"))
     assert adp.list_jobs() == []
+
+
+def test_an_open_job_whose_certificates_are_gone_is_told_from_its_folder_with_a_note(cluster):
+    job = adp.submit("faults:nothing", code=PROJECT, gpus=1, wait_for_workers=True)
+    assert job.status().note == ""
+    (Path.home() / ".config/ailab_dataproc/tls/cert.pem").unlink()
+    status = job.status()
+    assert status.state == "queued"
+    assert "certificate" in status.note

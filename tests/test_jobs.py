@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from distributed import Client
-from lab import lab
+from lab import lab, wait_until
 
 import ailab_dataproc as adp
 from ailab_dataproc.errors import ClusterFailed, InvalidRequest, JobFailed, SettingsError, UnknownName
@@ -60,16 +60,6 @@ def write(project):
 def run(project, function, *args, **given):
     """Submit a function with an empty project."""
     return adp.submit(function, args=args, **{"code": project} | given)
-
-
-def until(condition):
-    """Wait for something that must come."""
-    for _ in range(10 * WAIT):
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError(condition)
 
 
 def waiter():
@@ -128,7 +118,7 @@ def test_a_job_outlives_the_process_that_submits_it(project, write, tmp_path):
     code = "import ailab_dataproc as adp; print(adp.submit('wait.py', name='sleeper').id)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=project)
     job = adp.Job(done.stdout.strip())
-    until(lambda: job.state == "running")
+    wait_until(lambda: job.state == "running")
     (tmp_path / "go").touch()
     assert job.wait(WAIT) == "succeeded"
 
@@ -184,7 +174,7 @@ def test_following_the_log_ends_with_the_job_and_misses_nothing(project, write):
 
 def test_a_running_job_is_cancelled(project, tmp_path):
     job = run(project, waiter(), str(tmp_path / "never"))
-    until(lambda: "waits" in job.logs())
+    wait_until(lambda: "waits" in job.logs())
     assert job.cancel() == f"job {job.id}: is being stopped, with all its processes"
     assert job.wait(WAIT) == "cancelled"
     with pytest.raises(JobFailed, match=f"job {job.id}: cancelled"):
@@ -194,7 +184,7 @@ def test_a_running_job_is_cancelled(project, tmp_path):
 def test_a_queued_job_is_cancelled_at_once_and_never_begins(project, tmp_path):
     running = [run(project, waiter(), str(tmp_path / "go"), cores=2) for _ in range(2)]
     for job in running:
-        until(lambda job=job: job.state == "running")
+        wait_until(lambda job=job: job.state == "running")
     queued = run(project, lambda path: Path(path).touch(), str(tmp_path / "began"))
     assert queued.status().why == "waiting: all 4 job slots are taken"
     assert queued.cancel() == f"job {queued.id}: is cancelled; it never began"

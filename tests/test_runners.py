@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import clicks
+from lab import wait_until
 
 import ailab_dataproc
 from ailab_dataproc import configuration, storage
@@ -161,7 +161,7 @@ def dask_cluster(folder, workers, *options, **environment):
         with ExitStack() as stack:
             found = [stack.enter_context(dask_worker(folder, address, *options)) for _ in range(workers)]
             with connect(address, timeout=60) as client:
-                until(lambda: len(client.scheduler_info()["workers"]) == workers)
+                wait_until(lambda: len(client.scheduler_info()["workers"]) == workers)
             yield address, scheduler, found
     finally:
         ended(scheduler)
@@ -172,14 +172,6 @@ def cluster(tmp_path_factory):
     """The address of a scheduler with two workers."""
     with dask_cluster(tmp_path_factory.mktemp("cluster"), 2) as (address, _, _):
         yield address
-
-
-def until(condition, seconds=60):
-    """Wait until something holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.05)
 
 
 def receipts(data_dir):
@@ -243,7 +235,7 @@ def test_a_shard_that_gets_lost_is_missed(define_told, cluster, tmp_path):
     (tmp_path / "wait").touch()
     with ThreadPoolExecutor(1) as pool:
         preparing = pool.submit(made, tmp_path / "data", runner="dask", cluster=cluster)
-        until(lambda: len(receipts(tmp_path / "data")) == 7 or preparing.done())
+        wait_until(lambda: len(receipts(tmp_path / "data")) == 7 or preparing.done())
         receipts(tmp_path / "data")[2].unlink()
         (tmp_path / "wait").unlink()
         with pytest.raises(StorageFailed, match="ended without train-00002"):
@@ -257,9 +249,9 @@ def test_a_worker_that_is_killed_costs_time_and_no_data(define_told, tmp_path):
     log = tmp_path / "started-d.csv"
     with dask_cluster(tmp_path, 2) as (address, _, _), ThreadPoolExecutor(1) as pool:
         preparing = pool.submit(made, tmp_path / "data", runner="dask", cluster=address)
-        until(lambda: (log.exists() and log.read_text().endswith("\n")) or preparing.done())
+        wait_until(lambda: (log.exists() and log.read_text().endswith("\n")) or preparing.done())
         os.kill(int(log.read_text()), signal.SIGKILL)
-        until(lambda: len(log.read_text().split()) == 2 or preparing.done())
+        wait_until(lambda: len(log.read_text().split()) == 2 or preparing.done())
         (tmp_path / "wait").unlink()
         found = preparing.result()
     assert len(set(log.read_text().split())) == 2
@@ -295,7 +287,7 @@ def test_a_lost_scheduler_is_told_and_the_next_run_goes_on(define_told, tmp_path
     (tmp_path / "wait").touch()
     with dask_cluster(tmp_path, 1) as (address, scheduler, _), ThreadPoolExecutor(1) as pool:
         preparing = pool.submit(made, tmp_path / "data", runner="dask", cluster=address)
-        until(lambda: len(receipts(tmp_path / "data")) == 7 or preparing.done())
+        wait_until(lambda: len(receipts(tmp_path / "data")) == 7 or preparing.done())
         ended(scheduler)
         with pytest.raises(ClusterFailed, match="scheduler is gone"):
             preparing.result(timeout=90)
@@ -533,7 +525,7 @@ def beam_cluster(tmp_path):
     ]
     try:
         for port in (server, pool):
-            until(lambda port=port: socket.socket().connect_ex(("127.0.0.1", port)) == 0)
+            wait_until(lambda port=port: socket.socket().connect_ex(("127.0.0.1", port)) == 0)
         yield f"127.0.0.1:{server}", f"127.0.0.1:{pool}"
     finally:
         for process in both:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
 import functools
 import importlib
 import os
 import socket
 import sys
-import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
 from ailab_dataproc.cluster import asking, diagnosis, versions
 from ailab_dataproc.cluster.configs import Cluster, find_cluster
+from ailab_dataproc.cluster.elsewhere import elsewhere
 from ailab_dataproc.cluster.security import scheme_of, security_for
 from ailab_dataproc.cluster.starting import start
 from ailab_dataproc.errors import ClusterFailed, require
@@ -145,23 +144,9 @@ def _ask(address: str, security: Any, timeout: float) -> versions.Told:
             return await asyncio.wait_for(asking.ask_versions(scheduler), timeout + _WORKERS)
 
     try:
-        return _elsewhere(ask())
+        return elsewhere(ask())
     except Exception as error:
         raise diagnosis.explain(address, context, timeout, error) from error
-
-
-def _elsewhere(asked: Any) -> Any:
-    """Run a coroutine in a thread with a loop of its own: a notebook's thread has one that runs."""
-    answer: concurrent.futures.Future[Any] = concurrent.futures.Future()
-
-    def work() -> None:
-        try:
-            answer.set_result(asyncio.run(asked))
-        except BaseException as error:
-            answer.set_exception(error)
-
-    threading.Thread(target=work, daemon=True, name="ailab-connect").start()
-    return answer.result()
 
 
 def _show_dashboard(client: Any) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import sys
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from ailab_dataproc.cluster import find_cluster
+from ailab_dataproc.cluster.elsewhere import elsewhere
 from ailab_dataproc.cluster.security import security_for
 from ailab_dataproc.errors import ClusterFailed
 from ailab_dataproc.jobs.record import TASK
@@ -33,7 +32,7 @@ class Scheduler:
             ClusterFailed: it doesn't answer, or the function raised there.
         """
         try:
-            answer = _elsewhere(asyncio.wait_for(self._run(function, args, timeout), timeout))
+            answer = elsewhere(asyncio.wait_for(self._run(function, args, timeout), timeout))
         except (OSError, TimeoutError) as error:
             said = str(error).strip().split("\n", 1)[0]
             raise ClusterFailed(
@@ -107,17 +106,3 @@ def known(cluster: str, ids: Iterable[str]) -> dict[str, Known]:
     asked = {key(id): id for id in ids}
     found = place.ask(scheduler.about, list(asked))
     return {asked[one]: Known(**told) for one, told in found.items()}
-
-
-def _elsewhere(asked: Any) -> Any:
-    """Run a coroutine in a thread with a loop of its own: a notebook's thread has one that runs."""
-    answer: concurrent.futures.Future[Any] = concurrent.futures.Future()
-
-    def work() -> None:
-        try:
-            answer.set_result(asyncio.run(asked))
-        except BaseException as error:
-            answer.set_exception(error)
-
-    threading.Thread(target=work, daemon=True, name="ailab-ask").start()
-    return answer.result()
