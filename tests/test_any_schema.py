@@ -277,3 +277,11 @@ def compare(case: Case, backends: dict[str, dict[str, Any]]) -> None:
                 continue
             frame = load("testing/tables", **asked, **options)
             assert_same(find_backend(options["backend"]).to_arrow(frame, wanted.schema), carried(name, wanted))
+
+
+@pytest.mark.parametrize("values", [[[]], [[], [[1]], [[1], [2]]]], ids=["empty", "of several lengths"])
+@pytest.mark.parametrize("inner", [pa.timestamp("s"), pa.date32(), pa.int16()], ids=str)
+def test_a_list_of_fixed_size_lists_comes_back(inner, values):
+    schema = pa.schema([column("a", pa.large_list(pa.list_(inner, 1)))])
+    table = pa.table({"a": pa.array(values, schema.field("a").type)}, schema=schema)
+    compare(Case({"train": [table]}, "train", table, ["a"], None, None), {"numpy": BACKENDS["numpy"]})

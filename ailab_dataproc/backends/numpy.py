@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.types as t
 
 from ailab_dataproc.backends import memory, too_large
+from ailab_dataproc.backends.arrays import new
 from ailab_dataproc.backends.columns import Columns, read_columns
 from ailab_dataproc.backends.shards import Selection
 from ailab_dataproc.errors import BackendRefused
@@ -97,8 +98,22 @@ def _back(values: np.ndarray, field: pa.Field) -> pa.Array:
         if values.dtype.kind in "mM":
             return pa.array(values.astype(np.int64), mask=mask).cast(_integer(field.type)).view(field.type)
         return pa.array(values, type=field.type, mask=mask, from_pandas=False)
+    if t.is_list(field.type) or t.is_large_list(field.type):
+        return _lists(values, field, mask)
     kept = [None if mask is not None and mask[i] else value for i, value in enumerate(values)]
     return pa.array(kept, type=field.type, from_pandas=False)
+
+
+def _lists(values: np.ndarray, field: pa.Field, mask: np.ndarray | None) -> pa.Array:
+    """One array a row, end to end: Arrow itself takes no arrays of two dimensions, nor some types within them."""
+    inner = pa.field(field.name, field.type.value_type)
+    empty = new(inner, 0)
+    kept = [empty if mask is not None and mask[i] else value for i, value in enumerate(values)]
+    flat = _back(np.concatenate([empty, *kept]), inner)
+    ends = np.cumsum([0, *map(len, kept)])
+    kind = pa.LargeListArray if t.is_large_list(field.type) else pa.ListArray
+    offsets = pa.array(ends, pa.int64() if kind is pa.LargeListArray else pa.int32())
+    return kind.from_arrays(offsets, flat, type=field.type, mask=None if mask is None else pa.array(mask))
 
 
 def _integer(type_: pa.DataType) -> pa.DataType:
