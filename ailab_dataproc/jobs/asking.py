@@ -51,9 +51,9 @@ class Scheduler:
         from distributed.protocol.pickle import dumps
 
         given = self.security.get_connection_args("client") if self.security else {}
-        async with rpc(self.address, timeout=timeout, connection_args=given) as scheduler:  # type: ignore[no-untyped-call]
+        async with rpc(self.address, timeout=timeout, connection_args=given) as scheduler:
             parts = {"function": function, "args": args, "kwargs": {}}
-            packed = {name: dumps(part) for name, part in parts.items()}  # type: ignore[no-untyped-call]
+            packed = {name: dumps(part) for name, part in parts.items()}
             return await scheduler.run_function(**packed)
 
 
@@ -90,7 +90,7 @@ def current_client() -> Any | None:
     from distributed import Client
 
     try:
-        return Client.current()  # type: ignore[no-untyped-call]
+        return Client.current()
     except ValueError:
         return None
 

@@ -145,7 +145,7 @@ def _submit(client: Any, asked: Asked, url: str, carried: Carried) -> None:
         resources=resources(asked.cores, asked.memory, asked.gpus),
         retries=0,
     )
-    fire_and_forget(future)  # type: ignore[no-untyped-call]
+    fire_and_forget(future)
     deadline, pause = time.monotonic() + _PATIENCE, 0.002
     while not client.run_on_scheduler(scheduler.is_kept, key(asked.id)):
         if time.monotonic() > deadline:

@@ -17,7 +17,7 @@ from ailab_dataproc.jobs.record import TASK
 
 NAME = "ailab-jobs"  # of the plugin
 _PAUSE = 0.5  # seconds between two looks at who waits and where there is room
-_PATIENCE = 10.0  # seconds for a worker's answer
+_PATIENCE = 3.0  # seconds for a worker's answer
 _KEPT = 10_000  # errors of tasks that are remembered
 
 _log = logging.getLogger("distributed.scheduler")
@@ -38,29 +38,18 @@ class Placing(SchedulerPlugin):
         self.errors: dict[str, str] = {}  # by key; Dask forgets a task that nobody waits for
         self.keys: set[str] = set()  # of the tasks of jobs
         self.asked: set[str] = set()  # workers that said nothing of job slots
+        self.giving: list[asyncio.Future[None]] = []
 
     async def start(self, scheduler: Any) -> None:
         """Give resources to workers that have none, and begin to look."""
         self.scheduler = scheduler
         self.keys = {key for key in scheduler.tasks if _is_job(key)}
-        await self._declare()
+        await asyncio.gather(*self._declaring())
         self.looking = asyncio.ensure_future(self._look())
 
     async def close(self) -> None:
         """Stop looking."""
         self.looking.cancel()
-
-    async def add_worker(self, scheduler: Any, worker: str) -> None:
-        """A worker that says nothing of job slots gets them, before the scheduler looks who may run there."""
-        if "JOB" in scheduler.workers[worker].resources:
-            return
-        try:
-            answer = await asyncio.wait_for(scheduler.rpc(worker).run(function=pickle.dumps(declare)), _PATIENCE)  # type: ignore[no-untyped-call]
-        except (OSError, TimeoutError) as error:
-            _log.warning("%s: worker %s took no job slots: %r", NAME, worker, error)
-            return
-        if answer["status"] != "OK":
-            _log.warning("%s: worker %s can run no jobs: %s", NAME, worker, answer.get("exception_text", answer))
 
     def remove_worker(self, scheduler: Any, worker: str, **_: Any) -> None:
         """The loss of a worker is no job's fault: `Asked.restarts` says how often one is started again."""
@@ -108,20 +97,33 @@ class Placing(SchedulerPlugin):
             if self.scheduler.plugins.get(NAME) is not self:  # two clients have brought one at the same time
                 return
             try:
-                await self._declare()
+                self.giving = [one for one in (*self.giving, *self._declaring()) if not one.done()]
+                self._begin_unrunnable()
                 self.balance()
             except Exception:  # of one look; without the next ones jobs would wait for ever
                 _log.exception("%s: can't place jobs", NAME)
 
-    async def _declare(self) -> None:
-        """For workers that came before this plugin did."""
-        for address, worker in list(self.scheduler.workers.items()):
-            if "JOB" not in worker.resources and address not in self.asked:
-                self.asked.add(address)
-                await self.add_worker(self.scheduler, address)
-                if address in self.scheduler.workers:
-                    moves = self.scheduler.bulk_schedule_unrunnable_after_adding_worker(worker)
-                    self.scheduler.transitions(moves, f"{NAME}-resources")
+    def _declaring(self) -> list[asyncio.Future[None]]:
+        """Give resources to workers that say nothing of job slots. One that has just come answers a little later."""
+        new = [one.address for one in self.scheduler.workers.values() if "JOB" not in one.resources]
+        return [asyncio.ensure_future(self._give(address)) for address in new if address not in self.asked]
+
+    async def _give(self, address: str) -> None:
+        self.asked.add(address)
+        try:
+            answer = await asyncio.wait_for(self.scheduler.rpc(address).run(function=pickle.dumps(declare)), _PATIENCE)
+        except (OSError, TimeoutError):
+            self.asked.discard(address)  # it is asked again
+            return
+        if answer["status"] != "OK":
+            _log.warning("%s: worker %s can run no jobs: %s", NAME, address, answer.get("exception_text", answer))
+
+    def _begin_unrunnable(self) -> None:
+        """Dask looks at jobs that no worker could take when a worker joins, not when one gets resources."""
+        waiting = [task for task in self.scheduler.unrunnable if _is_job(task.key)]
+        moves = {task.key: "processing" for task in waiting if self.scheduler.valid_workers(task)}
+        if moves:
+            self.scheduler.transitions(moves, f"{NAME}-resources")
 
 
 async def declare(dask_worker: Any) -> None:
