@@ -94,11 +94,17 @@ MODULES = {
                 self.n += 1
                 return self.n
     """,
-    "elsewhere/broken.py": "import os\nif 'AILAB_JOB' not in os.environ: raise RuntimeError('only here')\ndef f(): pass\n"
-    "class Held: pass",
+    "elsewhere/broken.py": """
+        import os
+        if "AILAB_JOB" not in os.environ:
+            raise RuntimeError("only there")
+        def f():
+            return 1
+        class Held:
+            x = 1
+    """,
     "elsewhere/placed.py": "from beside import one\ndef f(): return one()",
     "elsewhere/beside.py": "def one(): return 1",
-    "types.py": "nothing_of_types = 1",
 }
 
 # What a script asks of its cluster, by the sentence that it proves, and the answer.
@@ -122,6 +128,7 @@ FACTS = {
     "a partial": ("client.submit(functools.partial(model.add, 1), 2).result()", 3),
     "a cached function": ("client.submit(model.cached, 2).result()", 2),
     "a decorated function": ("client.submit(model.wrapped, 2).result()", 2),
+    "a function that is asked to go by value": ("client.submit(functions.ByValue(model.fit), 2).result()", (20, "fit")),
     "a closure": ("client.submit(model.closure(3), 2).result()", 6),
     "a coroutine": ("client.submit(model.waiting, 2).result()", 3),
     "state of a module": (
@@ -138,20 +145,26 @@ FACTS = {
     "an actor": ("client.submit(model.Counter, actor=True).result().up().result()", 1),
     "a task that submits another": ("client.submit(model.nested).result()", 5),
     "a folder that the script put into sys.path": ("client.submit(placed.f).result()", 1),
-    "a module named as one of Python's": ("client.submit(lambda: __import__('types').FunctionType.__name__).result()", "function"),
     "a cluster of the job's own": ("own_cluster()", (20, "fit")),
     # What can't work says so.
-    "a module that isn't there": ("caught(ImportError, model.missing)", "ModuleNotFoundError: No module named 'mylab.nothing'"),
-    "a module that fails on the worker": ("caught(RuntimeError, broken.f)", "RuntimeError: only here"),
-    "an object of a module that fails on the worker": ("caught(RuntimeError, lambda s: s.x, broken.Held())", "RuntimeError: only here"),
+    "a module that isn't there": (
+        "caught(ImportError, model.missing)",
+        "ModuleNotFoundError: No module named 'mylab.nothing'",
+    ),
+    "a module that fails on the worker": ("caught(RuntimeError, broken.f)", "RuntimeError: only there"),
+    "an object of a module that fails on the worker": (
+        "caught(RuntimeError, lambda s: s.x, broken.Held())",
+        "RuntimeError: only there",
+    ),
     "importlib": ("caught(ImportError, model.by_name)", "ModuleNotFoundError: No module named 'mylab'"),
-}  # fmt: skip
+}
 SCRIPT = """
     import functools, sys
     from pathlib import Path
     sys.path.append(str(Path(__file__).parent / "elsewhere"))
     import broken, dask, dask.dataframe, mylab, pandas, placed
     from distributed import Client, LocalCluster
+    from ailab_dataproc import functions
     from mylab import model
     from mylab.shapes import Bad, Color, Point, Shape
 
@@ -182,10 +195,6 @@ SCRIPT = """
 """
 
 
-def project(script: str) -> dict[str, str]:
-    return MODULES | {"train.py": script}
-
-
 @pytest.fixture(scope="module")
 def answers(cluster, tmp_path_factory):  # noqa: F811
     from distributed import Client
@@ -193,7 +202,9 @@ def answers(cluster, tmp_path_factory):  # noqa: F811
     facts = [fact for fact, _ in FACTS.values()]
     with Client(cluster.address) as one:
         job = Made(
-            tmp_path_factory.mktemp("facts") / "job", project(SCRIPT.replace("FACTS", repr(facts))), script="train.py"
+            tmp_path_factory.mktemp("facts") / "job",
+            MODULES | {"train.py": SCRIPT.replace("FACTS", repr(facts))},
+            script="train.py",
         )
         start(one, job).result(240)
     return dict(line.split(" = ", 1) for line in job.log().splitlines() if " = " in line)
@@ -242,6 +253,14 @@ def test_workers_let_go_of_modules_of_jobs_that_have_ended(client, tmp_path):  #
     found = client.run(lambda: {n.split("/")[-1][:4] for n in here.modules if place in n})
     assert set().union(*found.values()) <= {"job1", "job2"}
     assert all(len(one) <= 1 for one in found.values())
+
+
+def test_a_module_that_importlib_does_not_find_is_told_with_what_to_do(client, tmp_path):  # noqa: F811
+    files = {"train.py": "import helpers\nfrom distributed import Client\nClient().submit(helpers.late).result()"}
+    files["helpers.py"] = "import importlib\ndef late():\n    return importlib.import_module('more').x"
+    job = Made(tmp_path / "job", files | {"more.py": "x = 1"}, script="train.py")
+    start(client, job).result(180)
+    assert "as importlib does, and workers have the project's modules for `import` only" in job.ended.error
 
 
 def test_a_scheduler_runs_no_module_of_a_project(client, tmp_path):  # noqa: F811
