@@ -25,6 +25,7 @@ from ailab_dataproc import storage
 from ailab_dataproc.errors import ClusterFailed
 from ailab_dataproc.jobs.carried import Carried
 from ailab_dataproc.jobs.code import unpack  # noqa: F401 - the zips below are what it reads
+from ailab_dataproc.jobs.following import read_log
 from ailab_dataproc.jobs.logs import Cap, Log
 from ailab_dataproc.jobs.memory import Ceiling
 from ailab_dataproc.jobs.record import ASKED, CANCEL, CODE, ENDED, WORK, Asked, Beat, Ended, Started, Work
@@ -414,6 +415,23 @@ def test_a_huge_log_keeps_its_head_and_its_tail(tmp_path):
     assert kept.startswith(b"000000000\n")
     assert kept.endswith(b"000000099\n")
     assert b"[ailab: the log is longer than 1,200,000 bytes" in kept
+
+
+def test_a_huge_log_can_be_read_while_its_middle_goes(tmp_path):
+    place = tmp_path / "attempts/01/log"
+    place.mkdir(parents=True)
+    log = Log(storage.folder(place), Cap(head=300_000, tail=300_000))
+
+    def fill():
+        for _ in range(300):
+            log.add(b"%09d\n" % 1 * 30_000)
+            log.write()
+
+    thread = threading.Thread(target=fill)
+    thread.start()
+    while thread.is_alive():
+        read_log(storage.folder(tmp_path))
+    assert read_log(storage.folder(tmp_path)).startswith("000000001\n")
 
 
 def test_output_that_is_not_stored_takes_no_more_memory(tmp_path, monkeypatch):
