@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from test_running_jobs import Made, client, cluster, start  # noqa: F401 - fixtures
 
@@ -117,6 +115,11 @@ FACTS = {
     "an object in a list": ("client.submit(lambda s: isinstance(s[0], Shape), [Shape(4)]).result()", True),
     "an object that was scattered": ("client.submit(lambda s: s.area(), client.scatter(Shape(2))).result()", 4),
     "an object between tasks": ("client.submit(Shape.area, client.submit(Shape, 3)).result()", 9),
+    "an object that another worker gets": (
+        "[client.submit(operator.attrgetter('side'), client.submit(Shape, 3, workers=one), workers=two).result()"
+        " for one, two in [workers()]][0]",
+        3,
+    ),
     "a method": ("client.submit(Shape(5).area).result()", 25),
     "a class of the script": ("client.submit(Mine(5).twice).result()", 50),
     "an object of a class of the script": ("type(client.submit(Mine, 5).result()) is Mine", True),
@@ -132,7 +135,7 @@ FACTS = {
     "a closure": ("client.submit(model.closure(3), 2).result()", 6),
     "a coroutine": ("client.submit(model.waiting, 2).result()", 3),
     "state of a module": (
-        "[client.submit(model.count, pure=False, workers=a_worker(client)).result() for _ in range(2)]",
+        "[client.submit(model.count, pure=False, workers=workers()[0]).result() for _ in range(2)]",
         [1, 2],
     ),
     "a module as an argument": ("client.submit(lambda m: m.RATE, mylab.config).result()", 10),
@@ -159,7 +162,7 @@ FACTS = {
     "importlib": ("caught(ImportError, model.by_name)", "ModuleNotFoundError: No module named 'mylab'"),
 }
 SCRIPT = """
-    import functools, sys
+    import functools, operator, sys
     from pathlib import Path
     sys.path.append(str(Path(__file__).parent / "elsewhere"))
     import broken, dask, dask.dataframe, mylab, pandas, placed
@@ -178,8 +181,8 @@ SCRIPT = """
         except kind as error:
             return f"{type(error).__name__}: {error}"
 
-    def a_worker(client):
-        return [next(iter(client.scheduler_info()["workers"]))]
+    def workers():
+        return sorted(client.scheduler_info()["workers"])
 
     def own_cluster():
         with LocalCluster(n_workers=1, processes=False, dashboard_address=None) as made, Client(made) as own:
@@ -278,6 +281,7 @@ def test_a_job_whose_code_is_gone_is_told_and_no_worker_ends(client, tmp_path): 
         import helpers, time
         from pathlib import Path
         from distributed import Client
+        print("ready", flush=True)
         while not Path("/%s").exists():
             time.sleep(0.1)
         with Client() as client:
@@ -290,9 +294,7 @@ def test_a_job_whose_code_is_gone_is_told_and_no_worker_ends(client, tmp_path): 
     job = Made(tmp_path / "job", files, script="train.py")
     before = set(client.scheduler_info()["workers"])
     future = start(client, job)
-    while not (job.path / "attempts/01/started.json").exists():
-        time.sleep(0.05)
-    time.sleep(1)
+    job.said("ready")
     (job.path / CODE).unlink()
     (tmp_path / "go").touch()
     future.result(180)
