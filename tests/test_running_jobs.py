@@ -25,6 +25,7 @@ from ailab_dataproc import storage
 from ailab_dataproc.errors import ClusterFailed
 from ailab_dataproc.jobs.carried import Carried
 from ailab_dataproc.jobs.code import unpack  # noqa: F401 - the zips below are what it reads
+from ailab_dataproc.jobs.following import read_log
 from ailab_dataproc.jobs.logs import Cap, Log
 from ailab_dataproc.jobs.memory import Ceiling
 from ailab_dataproc.jobs.record import ASKED, CANCEL, CODE, ENDED, WORK, Asked, Beat, Ended, Started, Work
@@ -414,6 +415,23 @@ def test_a_huge_log_keeps_its_head_and_its_tail(tmp_path):
     assert kept.startswith(b"000000000\n")
     assert kept.endswith(b"000000099\n")
     assert b"[ailab: the log is longer than 1,200,000 bytes" in kept
+
+
+def test_a_huge_log_can_be_read_while_its_middle_goes(tmp_path):
+    place = tmp_path / "attempts/01/log"
+    place.mkdir(parents=True)
+    log = Log(storage.folder(place), Cap(head=300_000, tail=300_000))
+
+    def fill():
+        for _ in range(300):
+            log.add(b"%09d\n" % 1 * 30_000)
+            log.write()
+
+    thread = threading.Thread(target=fill)
+    thread.start()
+    while thread.is_alive():
+        read_log(storage.folder(tmp_path))
+    assert read_log(storage.folder(tmp_path)).startswith("000000001\n")
 
 
 def test_output_that_is_not_stored_takes_no_more_memory(tmp_path, monkeypatch):
@@ -848,85 +866,6 @@ def client(cluster):
 
 def start(client, job: Made, carried=None):
     return client.submit(run_job, str(job.path), carried or Carried(), key=f"ailab-job-{job.asked.id}", pure=False)
-
-
-PROJECT = {
-    "train.py": """
-        import dask.dataframe, pandas, helpers
-        from distributed import Client, get_worker
-        with Client() as client:
-            print(client.gather(client.map(helpers.scaled, range(3))))
-            frame = dask.dataframe.from_pandas(pandas.DataFrame({"a": range(10)}), npartitions=3)
-            print(frame.map_partitions(helpers.frame).a.sum().compute())
-            print(client.submit(helpers.Shape(2).area).result())
-    """,
-    "helpers.py": """
-        import numbers_of_mine
-        from numbers_of_mine import FACTOR
-        def scaled(x):
-            return x * FACTOR
-        def frame(x):
-            return x * numbers_of_mine.factor()
-        class Shape:
-            def __init__(self, side):
-                self.side = side
-            def area(self):
-                return scaled(self.side)
-    """,
-}
-
-
-def test_modules_of_the_project_work_in_tasks_on_workers(client, tmp_path):
-    files = PROJECT | {"numbers_of_mine.py": "FACTOR = 10\ndef factor(): return FACTOR"}
-    job = Made(tmp_path / "job", files, script="train.py")
-    start(client, job).result(180)
-    assert job.log() == "[0, 10, 20]\n450\n20\n"
-
-
-@pytest.mark.xfail(run=False, reason="pickles and loads in a process alone; on a cluster the task doesn't come back")
-def test_modules_that_import_each_other_work_in_tasks(client, tmp_path):
-    files = {
-        "train.py": """
-            import mylab.model
-            from distributed import Client
-            with Client() as client:
-                fits = [client.submit(mylab.model.fit, 2), *client.map(lambda x: mylab.model.fit(x), [3])]
-                print(*client.gather(fits))
-        """,
-        "mylab/__init__.py": "",
-        "mylab/config.py": "import mylab.model\nRATE = 10\ndef model(): return mylab.model.__name__",
-        "mylab/model.py": "import mylab.config\ndef fit(x): return x * mylab.config.RATE, mylab.config.model()",
-    }
-    job = Made(tmp_path / "job", files, script="train.py")
-    start(client, job).result(180)
-    assert job.log() == "(20, 'mylab.model') (30, 'mylab.model')\n"
-
-
-def test_versions_of_a_module_of_two_jobs_do_not_mix(client, tmp_path):
-    files = [PROJECT | {"numbers_of_mine.py": f"FACTOR = {n}\ndef factor(): return FACTOR"} for n in (10, 100)]
-    jobs = [Made(tmp_path / f"job{n}", one, script="train.py") for n, one in enumerate(files)]
-    for future in [start(client, job) for job in jobs]:
-        future.result(180)
-    assert [job.log().split("\n")[1] for job in jobs] == ["450", "4500"]
-
-
-def test_workers_learn_no_module_of_a_project(client, tmp_path):
-    files = PROJECT | {"numbers_of_mine.py": "FACTOR = 10\ndef factor(): return FACTOR"}
-    start(client, Made(tmp_path / "job", files, script="train.py")).result(180)
-    import sys as here
-
-    assert set(client.run(lambda: "helpers" in here.modules).values()) == {False}
-
-
-def test_a_module_that_a_task_imports_itself_is_told_with_what_to_do(client, tmp_path):
-    files = {
-        "train.py": "import helpers\nfrom distributed import Client\nprint(Client().submit(helpers.late).result())",
-        "helpers.py": "def late():\n    import more_of_mine\n    return more_of_mine.x",
-        "more_of_mine.py": "x = 1",
-    }
-    job = Made(tmp_path / "job", files, script="train.py")
-    start(client, job).result(180)
-    assert "Import it at the top of the file" in job.ended.error
 
 
 def test_tasks_of_a_driver_run_on_its_own_worker(tmp_path):

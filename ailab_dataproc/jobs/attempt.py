@@ -18,7 +18,7 @@ from ailab_dataproc.errors import AilabError, StorageFailed
 from ailab_dataproc.jobs import driver
 from ailab_dataproc.jobs.carried import Carried
 from ailab_dataproc.jobs.claiming import claim
-from ailab_dataproc.jobs.code import unpack
+from ailab_dataproc.jobs.code import module_folders, unpack
 from ailab_dataproc.jobs.folders import write_private
 from ailab_dataproc.jobs.history import now
 from ailab_dataproc.jobs.logs import Log
@@ -28,7 +28,7 @@ from ailab_dataproc.jobs.publishing import Publisher, persistently
 from ailab_dataproc.jobs.record import CODE, WORK, Asked, Ended, attempt
 from ailab_dataproc.jobs.redacting import Redactor
 from ailab_dataproc.jobs.tree import Tree
-from ailab_dataproc.jobs.variables import PROGRESS, devices, secret_values, variables
+from ailab_dataproc.jobs.variables import PROGRESS, devices, place, secret_values, variables
 from ailab_dataproc.jobs.where import Here
 from ailab_dataproc.storage import Folder, explained
 
@@ -99,11 +99,11 @@ class Attempt:
             unpack(self._job.read(CODE), code)
         if script is None:
             (self._folder / driver.WORK).write_bytes(self._job.read(WORK))
-        path = [str((code / script).parent)] if script else []
-        path = list(dict.fromkeys(path + [str(one) for one in (code, code / "src") if one.is_dir()]))
-        plan = {"job": self._asked.id, "script": script, "args": self._asked.args, "path": path}
+        path = module_folders(code, script)
+        plan = {"script": script, "args": self._asked.args, "path": path}
         (self._folder / driver.PLAN).write_text(json.dumps(plan), encoding="utf-8")
-        found = variables(self._asked, self._carried, self._here, self._folder, path, gpus=gpus)
+        more = {**gpus, **place(self._job)}
+        found = variables(self._asked, self._carried, self._here, self._folder, path, more=more)
         command = [sys.executable, "-m", "ailab_dataproc.jobs.driver", str(self._folder)]
         return Tree(command, found, code, self._here.silence)
 

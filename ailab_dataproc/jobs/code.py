@@ -168,6 +168,17 @@ def unpack(content: bytes, folder: str | os.PathLike[str]) -> None:
         raise DamagedData(f"{root}: the job's code is no whole zip ({error}). Submit the job again.") from error
 
 
+def module_folders(code: Path, script: str | None) -> list[str]:
+    """Where modules of an unpacked project are looked for: beside the script, at the top, and in src.
+
+    Args:
+        code: the folder it was unpacked into.
+        script: its path there, if the job is one.
+    """
+    found = [(code / script).parent] if script else []
+    return list(dict.fromkeys(str(one) for one in (*found, code, code / "src") if one.is_dir()))
+
+
 def settings_for(settings: Settings, packed: Packed | None) -> dict[str, Any]:
     """The settings as a job's worker needs them: without storage options and what is of this machine alone.
 

@@ -28,7 +28,7 @@ def main(folder: Path) -> int:
     _log_to_stderr()
     plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))
     sys.path[:] = plan["path"] + [path for path in sys.path if path not in plan["path"]]
-    importing.watch(folder / CODE, plan["job"])
+    importing.watch(folder / CODE)
     report: dict[str, Any] = {"outcome": "succeeded"}
     try:
         if plan["script"]:

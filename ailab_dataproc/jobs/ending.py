@@ -50,9 +50,8 @@ def pickled_error(error: BaseException) -> bytes | None:
 
     error = error.with_traceback(None)
     try:
-        with _by_reference():
-            content: bytes = cloudpickle.dumps(error, protocol=5)
-            cloudpickle.loads(content)
+        content: bytes = cloudpickle.dumps(error, protocol=5)
+        cloudpickle.loads(content)
     except Exception as trouble:  # whatever the exception's class does
         sys.stderr.write(f"[ailab: the exception itself can't be pickled ({type(trouble).__name__}: {trouble})]\n")
         return None
@@ -96,7 +95,7 @@ def write_result(value: Any, path: Path) -> None:
     """
     import cloudpickle
 
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file, _by_reference():
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         try:
             cloudpickle.dump(value, file, protocol=5)
         except OSError:
@@ -107,23 +106,6 @@ def write_result(value: Any, path: Path) -> None:
                 f"result: a {type(value).__name__} that can't be pickled ({type(error).__name__}: {error}). "
                 "Return plain values, arrays or frames, or write it to a file and return its name."
             ) from error
-
-
-class _by_reference:  # noqa: N801 - reads as a word behind `with`
-    """The project's classes by their names: who asks for a result has the project, and its own classes are meant."""
-
-    def __enter__(self) -> None:
-        import cloudpickle
-
-        self.modules = [sys.modules[name] for name in cloudpickle.list_registry_pickle_by_value()]
-        for module in self.modules:
-            cloudpickle.unregister_pickle_by_value(module)
-
-    def __exit__(self, *_: object) -> None:
-        import cloudpickle
-
-        for module in self.modules:
-            cloudpickle.register_pickle_by_value(module)
 
 
 def _own_frames(frames: types.TracebackType | None) -> types.TracebackType | None:
@@ -177,8 +159,8 @@ def _missing(module: str) -> str:
         here = False
     if here:
         return (
-            ": a task on a worker imports it, and workers don't have the project's code. Import it at the top of "
-            "the file, and it travels with the functions that use it."
+            ": a task on a worker looks for it by its name alone, as importlib does, and workers have the project's "
+            "modules for `import` only, at the top of a module or in its functions. Import it so."
         )
     return (
         ": it is neither in the code that was sent nor installed on the worker. Name the project's folder by code=, "

@@ -12,7 +12,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = re.compile(
     r"TOKEN(?!IZ)|PASSW(OR)?D|PASSPHRASE|SECRET|CREDENTIAL|(^|_|API|ACCESS)KEY(_|$)|(^|_)PWD?$", re.IGNORECASE
 )
-_OURS = ("AILAB_JOB", "AILAB_JOB_PROGRESS")
+_OURS = ("AILAB_JOB", "AILAB_JOB_FOLDER", "AILAB_JOB_OPTIONS", "AILAB_JOB_PROGRESS")
 
 
 def check_environment(env: Mapping[str, str] | None) -> dict[str, str]:

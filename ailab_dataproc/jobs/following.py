@@ -114,7 +114,10 @@ class _Reader:
             if int(name[:6]) < number:
                 continue
             start = start if int(name[:6]) == number else 0
-            content = place.read(name)
+            try:
+                content = place.read(name)
+            except FileNotFoundError:  # a log over its cap has let go of it since
+                continue
             self._at = (int(name[:6]), len(content))
             if len(content) > start:
                 yield self._decoder.decode(content[start:])

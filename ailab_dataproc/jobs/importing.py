@@ -1,83 +1,64 @@
-"""Modules of the project travel by value with the Dask tasks of a job: its workers don't have the project's code."""
+"""Teaches Dask, in a job's process, to send what is the project's own as workers can read it (`travelling`, `sent`)."""
 
 from __future__ import annotations
 
+import copyreg
+import json
+import os
 import sys
 from collections.abc import Sequence
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
-from types import FunctionType, ModuleType
-from typing import Any
+from types import FunctionType, MethodType, ModuleType
+from typing import TYPE_CHECKING, Any
 
-# What a module has of how it was imported.
-_OF_IMPORT = frozenset({"__builtins__", "__cached__", "__file__", "__loader__", "__path__", "__spec__"})
-_LONGEST = 255  # bytes of a name in the short form of pickle
+from ailab_dataproc import functions
+from ailab_dataproc.jobs.sent import OPTIONS, PLACE
+
+if TYPE_CHECKING:
+    from ailab_dataproc.jobs.travelling import Project
+
+_TAUGHT = ("distributed.protocol.pickle", "dask.tokenize")
 
 
-def watch(code: Path, job: str) -> None:
-    """Mark each module that is imported from the project from now on, and teach Dask to mind the marks."""
-    roots = tuple(dict.fromkeys([f"{code}/", f"{code.resolve()}/"]))
-    sys.meta_path.insert(0, _Finder(roots, job))
+def watch(code: Path) -> None:
+    """Change two modules of Dask when they are imported, for a project whose code is in a folder."""
+    sys.meta_path.insert(0, _Finder(code))
 
 
 class _Finder:
-    def __init__(self, roots: tuple[str, ...], job: str) -> None:
-        self._roots, self._job = roots, job
+    def __init__(self, code: Path) -> None:
+        self._code = code
+        self._project: Project | None = None
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The project's modules, and the two of Dask that are told of them."""
-        if fullname in _TAUGHT:
-            spec = PathFinder.find_spec(fullname, path)
-            if spec and spec.loader:
-                taught: Any = _Taught(spec.loader, fullname, self._job)  # no Loader: that takes 10 ms to import
-                spec.loader = taught
-            return spec
-        places = sys.path if path is None else path
-        own = [place for place in places if f"{place}/".startswith(self._roots)]
-        spec = PathFinder.find_spec(fullname, own) if own else None
-        if spec is None or not isinstance(spec.loader, SourceFileLoader) or not spec.origin:
-            return None
-        spec.loader = _Own(fullname, spec.origin)
+        """Those two."""
+        spec = PathFinder.find_spec(fullname, path) if fullname in _TAUGHT else None
+        if spec and spec.loader:
+            taught: Any = _Taught(spec.loader, self)  # no Loader: that takes 10 ms to import
+            spec.loader = taught
         return spec
 
+    def teach(self, module: ModuleType) -> None:
+        """Change one."""
+        from ailab_dataproc.jobs.travelling import Project  # imports cloudpickle
 
-class _Own(SourceFileLoader):
-    def exec_module(self, module: ModuleType) -> None:
-        """Run the module, and mark it."""
-        import cloudpickle
-
-        table = cloudpickle.Pickler.dispatch_table
-        if not isinstance(table[ModuleType], _Reduce):
-            table[ModuleType] = _Reduce(table[ModuleType])
-        cloudpickle.register_pickle_by_value(module)
-        super().exec_module(module)
-
-
-class _Reduce:
-    """Pickles a module of the project as a new one that gets its content: cloudpickle's own way ends at no circle.
-
-    A package has its modules, whose functions have the package: `import mylab.config` is such a circle.
-    """
-
-    def __init__(self, default: Any) -> None:
-        self._default = default
-
-    def __call__(self, module: ModuleType) -> Any:
-        import cloudpickle
-
-        if module.__name__ not in cloudpickle.list_registry_pickle_by_value():
-            return self._default(module)
-        content = {name: value for name, value in vars(module).items() if name not in _OF_IMPORT}
-        return ModuleType, (module.__name__,), content
+        if self._project is None:
+            copyreg.pickle(functions.ByValue, _by_value)
+            self._project = Project(os.environ[PLACE], json.loads(os.environ.get(OPTIONS) or "{}"), self._code)
+        if module.__name__ == _TAUGHT[0]:
+            _teach_pickle(module, self._project)
+        else:
+            _teach_names(module, self._project)
 
 
 class _Taught:
     """Runs a module of Dask and then changes it, before anybody else sees it."""
 
-    def __init__(self, loader: Any, name: str, job: str) -> None:
-        self._loader, self._name, self._job = loader, name, job
+    def __init__(self, loader: Any, finder: _Finder) -> None:
+        self._loader, self._finder = loader, finder
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         """As ever."""
@@ -86,22 +67,20 @@ class _Taught:
     def exec_module(self, module: ModuleType) -> None:
         """Run it, and change it."""
         self._loader.exec_module(module)
-        _TAUGHT[self._name](module, self._job)
+        self._finder.teach(module)
 
 
-def _teach_pickle(module: Any, _job: str) -> None:
-    """Dask pickles by reference what it can, and minds the marks of the outermost object only."""
-    import cloudpickle
-
+def _teach_pickle(module: Any, project: Project) -> None:
+    """Dask pickles by reference what it can; what has a name of the project in it is pickled again, sealed."""
     original = module.dumps
 
     def dumps(x: Any, *, buffer_callback: Any = None, protocol: int = 5) -> bytes:
         buffers: list[Any] = []
         asked = {"protocol": protocol, "buffer_callback": buffers.append if buffer_callback else None}
         content: bytes = original(x, **asked)
-        if any(_written(name) in content for name in cloudpickle.list_registry_pickle_by_value()):
+        if project.is_in(content):
             buffers.clear()
-            content = cloudpickle.dumps(x, **asked)
+            content = project.dumps(x, **asked)
         for one in buffers:
             buffer_callback(one)
         return content
@@ -109,27 +88,23 @@ def _teach_pickle(module: Any, _job: str) -> None:
     module.dumps = dumps
 
 
-def _teach_names(module: Any, job: str) -> None:
+def _by_value(function: functions.ByValue) -> Any:
+    """Nothing needs that here."""
+    from ailab_dataproc.jobs.travelling import itself
+
+    return itself, (function.function,)
+
+
+def _teach_names(module: Any, project: Project) -> None:
     """Two jobs with different functions of one name aren't the same task, whose result Dask would share."""
-    import cloudpickle
 
     def mark(kind: type) -> None:
         default = module.normalize_token.dispatch(kind)
 
         def normalize(one: Any) -> Any:
-            own = one.__module__ in cloudpickle.list_registry_pickle_by_value()
-            return (job, default(one)) if own else default(one)
+            return (project.where.url, default(one)) if project.owns(one) else default(one)
 
         module.normalize_token.register(kind, normalize)
 
-    mark(FunctionType)
-    mark(type)
-
-
-def _written(name: str) -> bytes:
-    """A name as pickle writes it."""
-    text = name.encode()
-    return b"\x8c" + bytes([len(text)]) + text if len(text) <= _LONGEST else text
-
-
-_TAUGHT = {"distributed.protocol.pickle": _teach_pickle, "dask.tokenize": _teach_names}
+    for kind in (FunctionType, MethodType, type):
+        mark(kind)

@@ -14,8 +14,10 @@ from ailab_dataproc.errors import InvalidRequest
 from ailab_dataproc.jobs.carried import Carried
 from ailab_dataproc.jobs.code import datasets_there
 from ailab_dataproc.jobs.record import Asked
+from ailab_dataproc.jobs.sent import OPTIONS, PLACE
 from ailab_dataproc.jobs.where import Here
 from ailab_dataproc.machine import JOB_MEMORY
+from ailab_dataproc.storage import Folder
 
 PROGRESS = "progress.json"
 # A Dask worker says one thread; a job may use the cores that it asked for.
@@ -25,7 +27,7 @@ _GPUS = "CUDA_VISIBLE_DEVICES"
 
 
 def variables(
-    asked: Asked, carried: Carried, here: Here, folder: Path, path: list[str], *, gpus: Mapping[str, str]
+    asked: Asked, carried: Carried, here: Here, folder: Path, path: list[str], *, more: Mapping[str, str]
 ) -> dict[str, str]:
     """All variables of a job's process.
 
@@ -35,10 +37,10 @@ def variables(
         here: its worker.
         folder: of the attempt on this machine.
         path: the project's folders with modules.
-        gpus: the variable of `devices`.
+        more: those of `devices` and `place`.
     """
     temporary = str(folder / "tmp")
-    found = dict(os.environ) | dict(gpus)
+    found = dict(os.environ) | dict(more)
     found |= dict.fromkeys(_THREADS, str(asked.cores))
     found |= {"TMPDIR": temporary} if len(temporary) <= _LONGEST else {}
     found |= _settings(asked, carried, folder / "code") | _dask(here, folder)
@@ -51,6 +53,11 @@ def variables(
         "PYTHONUNBUFFERED": "1",
     }
     return found | dict(asked.environment) | dict(carried.secrets)
+
+
+def place(job: Folder) -> dict[str, str]:
+    """Where the job's code lies, for those of its tasks that run elsewhere."""
+    return {PLACE: job.url} | ({OPTIONS: _json(job.options)} if job.options else {})
 
 
 def secret_values(carried: Carried) -> list[str]:
