@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -261,7 +262,7 @@ def test_tensors_have_the_rows_and_values_that_pyarrow_finds_or_say_why_not(name
             raise
 
 
-def compare(case: Case, backends: dict[str, dict[str, Any]]) -> None:
+def compare(case: Case, backends: dict[str, dict[str, Any]], note: Callable[[str], None] = note) -> None:
     rows = case.wanted if case.expression is None else case.wanted.filter(case.expression)
     wanted = rows.select(case.columns)
     note(f"{case.shards['train'][0].schema} {case.split} {case.columns} {case.expression}")
@@ -284,4 +285,4 @@ def compare(case: Case, backends: dict[str, dict[str, Any]]) -> None:
 def test_a_list_of_fixed_size_lists_comes_back(inner, values):
     schema = pa.schema([column("a", pa.large_list(pa.list_(inner, 1)))])
     table = pa.table({"a": pa.array(values, schema.field("a").type)}, schema=schema)
-    compare(Case({"train": [table]}, "train", table, ["a"], None, None), {"numpy": BACKENDS["numpy"]})
+    compare(Case({"train": [table]}, "train", table, ["a"], None, None), {"numpy": BACKENDS["numpy"]}, print)
