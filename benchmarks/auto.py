@@ -3,9 +3,9 @@
     python benchmarks/auto.py [--limit 1000] [--rounds 3] [--output benchmarks/results/auto.jsonl]
 
 Every backend of the ladder is measured at every size by what `calibrate.py` does: load, and group by. Each measurement
-is a fresh process whose own memory is limited (`ulimit -d`), so that a backend which takes too much fails. Then "auto" is
-asked, in such a process, with the calibration of this machine: right is a backend that didn't fail and took at most 1.3
-times the seconds of the fastest on the ladder.
+is a fresh process whose own memory is limited (`ulimit -d`), so that a backend which takes too much fails, or is refused.
+Then "auto" is asked, in such a process, with the calibration of this machine: right is a backend that didn't fail and
+took at most 1.3 times the seconds of the fastest on the ladder.
 """
 
 from __future__ import annotations

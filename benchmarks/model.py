@@ -3,11 +3,11 @@
     python benchmarks/model.py [--cores 16] [--network 1.25] [--bucket 25] [--output benchmarks/results/model.jsonl]
 
 Measured here, from the files in results/: seconds of a core per byte of Arrow to prepare and to load (prepare.jsonl,
-load.jsonl) and the scheduler's time for a task (workers.jsonl, else the 330 tasks a second told in DESIGN). Assumed, and
-said in each result: cores a worker, the network of a worker and of the whole bucket in GB/s, and how much the time of a
-task varies. A scheduler hands out tasks one by one; a free core takes the next; a task's bytes go at its core's share of
-the worker's network, and through the bucket one task after the other; the last task ends the run; then the index is
-published by one machine. The bottleneck is what the run would gain most from if it cost nothing.
+load.jsonl) and the scheduler's time for a task (workers.jsonl, else 3 ms). Assumed, and said in each result: cores a
+worker, the network of a worker and of the whole bucket in GB/s, and how much the time of a task varies. A scheduler
+hands out tasks one by one; a free core takes the next; a task's bytes go at its core's share of the worker's network,
+and through the bucket one task after the other; the last task ends the run; then the index is published by one machine.
+The bottleneck is what the run would gain most from if it cost nothing.
 """
 
 from __future__ import annotations
