@@ -72,7 +72,10 @@ def prepare(asked: argparse.Namespace, folder: Path) -> None:
     sums = table.group_by(KEY).aggregate([(name, "sum") for name in NUMBERS]).sort_by(KEY).to_pylist()
     tpch_data.generate(folder / "tpch", asked.rows / LINES)
     tpch_data.prepare(folder / "tpch", str(folder))
-    answers: dict[str, Any] = {"rows": asked.rows, "group-by": [[one[f"{name}_sum"] for name in NUMBERS] for one in sums]}
+    answers: dict[str, Any] = {
+        "rows": asked.rows,
+        "group-by": [[one[f"{name}_sum"] for name in NUMBERS] for one in sums],
+    }
     with duckdb.connect() as sql:
         for name in tpch_data.TABLES:
             sql.execute(f"create view {name} as from read_parquet({tpch_data.files(folder / 'tpch', name)!r})")
@@ -146,7 +149,7 @@ def _heavy_log(folder: Path, rows: int) -> Any:
 def _grouping(way: str, cores: int, folder: Path, answers: dict[str, Any]) -> dict[str, Any]:
     import ailab_dataproc as adp
 
-    backend, processes = way.split(",")[0], way.endswith("processes")
+    backend, processes = way.split(",", maxsplit=1)[0], way.endswith("processes")
     given: dict[str, Any] = {"columns": [KEY, *NUMBERS], "backend": backend, "data_dir": str(folder)}
     client = _local_cluster(cores) if processes else None
     try:

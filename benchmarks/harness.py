@@ -62,6 +62,7 @@ class Suite:
     prepare: Callable[[argparse.Namespace, Path], None] | None = None  # makes in a folder what is measured
     options: Callable[[argparse.ArgumentParser], None] | None = None  # adds the suite's own
     show: Callable[[list[Result]], str] = tables  # at the end, and for --show
+    finish: Callable[[argparse.Namespace, list[Result]], None] | None = None  # when all is measured and kept
     rounds: int = 5
     disk: float = 0  # bytes a row, at most
     memory: float = 0  # bytes a row, at most; of the largest way
@@ -131,6 +132,8 @@ def _run(suite: Suite, asked: argparse.Namespace, work: Path) -> int:
     partial.replace(asked.output)
     print(suite.show(done))
     print(f"{asked.output}: {len(done)} lines", file=sys.stderr)
+    if suite.finish:
+        suite.finish(asked, done)
     return _FAILED if any(one.extra.get("failed") for one in done) else 0
 
 

@@ -111,9 +111,7 @@ def main() -> None:
     asked = options.parse_args()
     results = list(_all(asked.cores, asked.network * 1e9, asked.bucket * 1e9))
     write_results(results, asked.output)
-    print(
-        f"On paper, nothing was run: {asked.cores} cores a worker, {asked.network} GB/s each, {asked.bucket} GB/s in all"
-    )
+    print(f"On paper: {asked.cores} cores a worker, {asked.network} GB/s each, {asked.bucket} GB/s in all")
     print(f"{'what':22} {'size':>7} {'workers':>7} {'time':>9} {'efficiency':>10}  bottleneck")
     for one in results:
         told = f"{one['what']:22} {one['size']:>7} {one['workers']:7} {_clock(one['seconds']):>9}"

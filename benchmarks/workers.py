@@ -79,7 +79,17 @@ def _workers(point: Point) -> Iterator[Any]:
         )
         client = stack.enter_context(adp.connect(where) if isinstance(where, str) else Client(where))
         client.wait_for_workers(point.workers or 1, timeout=120)
+        client.run(_warm)
         yield client
+
+
+def _warm() -> None:
+    """Imports, in each worker."""
+    import dask.dataframe
+
+    import ailab_dataproc.preparation.pipeline  # noqa: F401
+
+    dask.dataframe.from_dict({"a": [1, 1]}, npartitions=1).groupby("a").sum().compute(scheduler="sync")
 
 
 def _tasks(client: Any) -> dict[str, Any]:
