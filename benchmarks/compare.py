@@ -93,10 +93,12 @@ def _alone(some: Mapping[Key, Result], others: Mapping[Key, Result]) -> list[Res
 
 
 def _failed(before: Sequence[Result], after: Sequence[Result]) -> Iterator[str]:
-    """What was measured before and is refused now."""
-    measured = {_loose(one) for one in before if one.seconds}
+    """What was measured before and is refused now, but for peers that aren't installed."""
+    exact = {one.key for one in before if one.seconds}
+    loose = {_loose(one) for one in before if one.seconds}
     for one in after:
-        if one.refused and _loose(one) in measured:
+        measured = one.key in exact if one.rows else _loose(one) in loose
+        if one.refused and measured and "is not installed" not in one.refused:
             yield f"{_name(one)}: {one.refused}"
 
 
