@@ -56,21 +56,28 @@ class Sweep:
         return self.size(one) / (one.typical or math.nan) / (1e9 if self.unit == "bytes" else 1)
 
     def crossings(self) -> list[Crossing]:
-        """Where the fastest way changes, between two sizes that were measured, taken as straight on log axes."""
-        sizes = sorted({self.size(one) for of in self.ways.values() for one in of})
+        """Where another way becomes the fastest by more than 5 %; lines between sizes are straight on log axes."""
         at = {way: {self.size(one): one.typical or math.nan for one in of} for way, of in self.ways.items()}
-        found = []
-        for low, high in pairwise(sizes):
-            both = [way for way, of in at.items() if low in of and high in of]
-            if not both:
-                continue
-            first, last = (min(both, key=lambda way, of=size: at[way][of]) for size in (low, high))
-            if first != last:
-                before, after = (math.log(at[last][size] / at[first][size]) for size in (low, high))
-                part = before / (before - after) if before != after else 0.5
-                where = low * (high / low) ** part
-                found.append(Crossing(where, at[first][low] * (at[first][high] / at[first][low]) ** part, first, last))
+        sizes = sorted({size for of in at.values() for size in of})
+        best = [min((way for way in at if size in at[way]), key=lambda way, of=size: at[way][of]) for size in sizes]
+        found, now = [], best[0]
+        for (low, high), new in zip(pairwise(sizes), best[1:], strict=True):
+            if new != now and at[now].get(high, math.inf) > NEAR * at[new][high]:
+                found.append(_crossing((low, high), (now, at[now]), (new, at[new])))
+                now = new
         return found
+
+
+def _crossing(
+    ends: tuple[float, float], old: tuple[str, Mapping[float, float]], new: tuple[str, Mapping[float, float]]
+) -> Crossing:
+    """Where two lines meet; at the larger size where one of them doesn't reach over both, such as for its memory."""
+    low, high = ends
+    if not all(size in line for size in ends for line in (old[1], new[1])):
+        return Crossing(high, new[1][high], old[0], new[0])
+    before, after = (math.log(new[1][size] / old[1][size]) for size in ends)
+    part = min(max(before / (before - after), 0), 1)
+    return Crossing(low * (high / low) ** part, old[1][low] * (old[1][high] / old[1][low]) ** part, old[0], new[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +180,11 @@ def gb_per_second(one: Result) -> float | None:
     return told or (one.bytes / 1e9 / one.typical if one.bytes and one.typical else None)
 
 
+def speed(value: float) -> str:
+    """GB/s for people."""
+    return f"{value:,.{0 if value >= 100 else 1 if value >= 10 else 2}f} GB/s"
+
+
 def gpu(results: Sequence[Result]) -> tuple[list[Result], list[Result]]:
     """Of the suite of GPUs: the limits of the machine, and the rest."""
     mine = [one for one in results if one.suite == _GPU and gb_per_second(one)]
@@ -209,12 +221,11 @@ def _versus_sentence(pairs: Sequence[Versus]) -> str:
 
 def _sweep_sentence(sweep: Sweep) -> str:
     found = sweep.crossings()
-    start = f"{sweep.case}: "
     if not found:
         last = {way: of[-1].typical or math.inf for way, of in sweep.ways.items()}
-        return f"{start}{min(last, key=lambda way: last[way])} is the fastest at every size."
-    steps = [f"{one.before} is the fastest up to {size(one.size, sweep.unit)}" for one in found]
-    return f"{start}{', then '.join(steps)}, then {found[-1].after}."
+        return f"{sweep.case}, fastest at every size: {min(last, key=lambda way: last[way])}."
+    steps = [f"{one.before} up to {size(one.size, sweep.unit)}" for one in found]
+    return f"{sweep.case}, fastest: {'; '.join(steps)}; {found[-1].after} above."
 
 
 def _scaling_sentence(scaling: Scaling) -> str:
@@ -229,8 +240,8 @@ def _scaling_sentence(scaling: Scaling) -> str:
 def _gpu_sentence(limits: Sequence[Result], rest: Sequence[Result]) -> Iterator[str]:
     if rest:
         best = max(rest, key=lambda one: gb_per_second(one) or 0)
-        told = ", ".join(f"{one.way} {gb_per_second(one):,.3g} GB/s" for one in limits)
-        yield f"At most {gb_per_second(best):.2g} GB/s ({best.case}, {best.label}); limits: {told or 'not measured'}."
+        told = ", ".join(f"{one.way} {speed(gb_per_second(one) or 0)}" for one in limits)
+        yield f"At most {speed(gb_per_second(best) or 0)} ({best.case}, {best.label}); limits: {told or 'not measured'}."
 
 
 def _prediction_sentence(found: Sequence[Predicted]) -> Iterator[str]:

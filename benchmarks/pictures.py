@@ -242,8 +242,11 @@ def _gpu(limits: Sequence[Result], rest: Sequence[Result]) -> Picture:
     figure, axes = picture
     for number, one in enumerate(limits):
         value = findings.gb_per_second(one) or 0
-        axes.axvline(value, color=COLOURS[number % len(COLOURS)], linestyle="--", label=f"{one.way}: {value:.3g} GB/s")
+        axes.axvline(
+            value, color=COLOURS[number % len(COLOURS)], linestyle="--", label=f"{one.way}: {findings.speed(value)}"
+        )
     axes.set_xscale("log")
+    _log_sizes(axes.xaxis, lambda value: f"{value:,.10g}")
     axes.set_xlabel("GB of Arrow a second, log scale")
     if limits:
         _key(figure, axes)

@@ -192,7 +192,7 @@ def _changes(found: Comparison | None) -> Iterator[str]:
     if found is None:
         return
     counted = f"{len(found.worse)} worse and {len(found.better)} better, of {len(found.lines)} measures"
-    yield f"Against the baseline: {counted}."
+    yield f"{counted}."
     if found.worse:
         more = f" and {len(found.worse) - 5} more, below" if len(found.worse) > 5 else ""
         yield f"Become worse, the most first: {'; '.join(map(_change, found.worse[:5]))}{more}."
