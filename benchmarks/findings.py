@@ -241,7 +241,8 @@ def _gpu_sentence(limits: Sequence[Result], rest: Sequence[Result]) -> Iterator[
     if rest:
         best = max(rest, key=lambda one: gb_per_second(one) or 0)
         told = ", ".join(f"{one.way} {speed(gb_per_second(one) or 0)}" for one in limits)
-        yield f"At most {speed(gb_per_second(best) or 0)} ({best.case}, {best.label}); limits: {told or 'not measured'}."
+        most = speed(gb_per_second(best) or 0)
+        yield f"At most {most} ({best.case}, {best.label}); limits: {told or 'not measured'}."
 
 
 def _prediction_sentence(found: Sequence[Predicted]) -> Iterator[str]:

@@ -99,15 +99,16 @@ def _sizes(sweep: Sweep) -> Any:
 
 
 def _versus(suite: str, pairs: Sequence[Versus]) -> Picture:
-    figure, axes = _axes(1.3 + 0.27 * len(pairs))
+    pairs = sorted(pairs, key=lambda one: one.ratio.value)
+    labels = [f"{one.case}  ({one.peer.label})" for one in pairs]
+    figure, axes = _axes(1.1 + 0.27 * len(pairs), wide=_WIDE if max(map(len, labels)) < 45 else 11)
     for row, one in enumerate(pairs):
         ours = one.ratio.value <= findings.NEAR
         low, high = one.ratio.low or one.ratio.value, one.ratio.high or one.ratio.value
         axes.plot([low, high], [row, row], color=COLOURS[0 if ours else 1], linewidth=2, alpha=0.5)
         axes.plot(one.ratio.value, row, MARKERS[0 if ours else 1], color=COLOURS[0 if ours else 1], markersize=7)
-    labels = [f"{one.case}  ({one.peer.label})" for one in pairs]
     axes.set_yticks(range(len(pairs)), labels, fontsize=9)
-    axes.invert_yaxis()
+    axes.set_ylim(len(pairs) - 0.4, -0.6)
     axes.axvline(1, color=TEXT, linewidth=1)
     axes.set_xscale("log")
     values = [value for one in pairs for value in (one.ratio.low, one.ratio.high, one.ratio.value) if value]
@@ -115,7 +116,7 @@ def _versus(suite: str, pairs: Sequence[Versus]) -> Picture:
     ticks = [0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50]
     _log_sizes(axes.xaxis, lambda value: f"{value:g} x")
     axes.set_xticks([one for one in ticks if axes.get_xlim()[0] <= one <= axes.get_xlim()[1]])
-    axes.set_xlabel("our time over that of the fastest peer, which stands in brackets; log scale")
+    axes.set_xlabel("our time over that of the fastest peer (in brackets), log scale")
     faster = sum(one.ratio.value < 1 for one in pairs)
     return Picture(
         _name(suite, "versus"),

@@ -52,8 +52,9 @@ def inline(figure: Any, name: str, title: str, alt: str) -> str:
     text = re.sub(r'href="#', f'href="#{name}-', text)
     text = text.replace("url(#", f"url(#{name}-").replace(TEXT, "currentColor")
     box = re.search(r'viewBox="[^"]*"', text)
-    narrow = ' class="narrow"' if figure.get_size_inches()[0] < 7 else ""
-    start = f'<svg{narrow} {box[0] if box else ""} role="img" aria-labelledby="{name}-t {name}-d">'
+    wide = figure.get_size_inches()[0]
+    kind = ' class="narrow"' if wide < 7 else ' class="wide"' if wide > 10 else ""
+    start = f'<svg{kind} {box[0] if box else ""} role="img" aria-labelledby="{name}-t {name}-d">'
     told = f'<title id="{name}-t">{html.escape(title)}</title><desc id="{name}-d">{html.escape(alt)}</desc>'
     return start + told + text[text.index(">") + 1 :].strip()
 
