@@ -12,6 +12,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from ailab_dataproc import __version__
+from ailab_dataproc.commands.bench import bench
 from ailab_dataproc.commands.clean import clean
 from ailab_dataproc.commands.options import (
     amount,
@@ -262,6 +263,7 @@ def completion(shell: str) -> None:
     click.echo(kind(cli, {}, PROGRAM, _VARIABLE).source())
 
 
+cli.add_command(bench)
 cli.add_command(clean)
 cli.add_command(stats)
 cli.add_command(transform)

@@ -29,7 +29,7 @@ from results import UNFINISHED, Result, open_output, read, write_line
 from shown import tables
 from space import check_space
 
-from ailab_dataproc.errors import AilabError
+from ailab_dataproc.errors import AilabError, require
 
 SCALES = ("small", "medium", "large")
 _BAD_INPUT, _FAILED, _INTERRUPTED = 2, 1, 130  # exit codes
@@ -98,6 +98,7 @@ def parser(suite: Suite) -> argparse.ArgumentParser:
 
 
 def _main(suite: Suite, arguments: list[str] | None) -> int:
+    require("psutil", "bench")
     asked = parser(suite).parse_args(arguments)
     asked.rows = asked.rows or suite.rows[asked.scale]
     if asked.one:

@@ -56,7 +56,7 @@ _PEAK = "; print([x for x in open('/proc/self/status') if x.startswith('VmHWM')]
 def points(asked: argparse.Namespace) -> Iterator[Point]:
     """All ways of the three cases."""
     for way, code in _IMPORTS.items():
-        yield Point(case="import", way=way, needs=_needs(way), given={"run": code})
+        yield Point(case="import", way=way, needs=_needs(way), given={"run": code, "floor": not code})
     for way, code in _HELP.items():
         yield Point(case="--help", way=way, needs=_needs(way), given={"run": code})
     for way, code in _LOADS.items():

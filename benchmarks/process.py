@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from typing import Any
-
-import psutil
 
 _GRACE = 3  # seconds between asking a process to end and ending it
 
@@ -47,22 +46,19 @@ def fresh(command: Sequence[str], limit: float) -> dict[str, Any]:
 
 
 def _end(running: subprocess.Popen[str]) -> None:
+    import psutil
+
     if running.poll() is not None:
         return
     family = [psutil.Process(running.pid), *psutil.Process(running.pid).children(recursive=True)]
     for one in family:
-        _ask(one.terminate)
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            one.terminate()
     _, alive = psutil.wait_procs(family, timeout=_GRACE)
     for one in alive:
-        _ask(one.kill)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
     running.wait()
-
-
-def _ask(end: Any) -> None:
-    try:
-        end()
-    except psutil.NoSuchProcess:  # it has ended meanwhile
-        return
 
 
 def _why(code: int, noise: str) -> str:

@@ -17,18 +17,16 @@ def tables(results: list[Result]) -> str:
 
 def seconds(value: float) -> str:
     """A time for people, with three digits: ``12.3 s``, ``4.56 ms``."""
-    if value >= 100:
-        return f"{value:,.0f} s"
-    if value >= 1:
-        return f"{value:.3g} s"
-    return f"{value * 1e3:.3g} ms" if value >= 1e-3 else f"{value * 1e6:.3g} µs"
+    number, unit = (value, "s") if value >= 1 else (value * 1e3, "ms") if value >= 1e-3 else (value * 1e6, "µs")
+    digits = 0 if number >= 100 else 1 if number >= 10 else 2
+    return f"{number:,.{digits}f} {unit}"
 
 
 def fastest(results: Iterable[Result]) -> dict[int | None, float]:
-    """The least median of the seconds for each number of rows."""
+    """The least median of the seconds for each number of rows; what is no way but a floor below all doesn't count."""
     found: dict[int | None, float] = {}
     for one in results:
-        if one.typical is not None:
+        if one.typical is not None and not one.extra.get("floor"):
             found[one.rows] = min(found.get(one.rows, one.typical), one.typical)
     return found
 
@@ -43,7 +41,7 @@ def _table(case: str, results: list[Result]) -> Iterable[str]:
         if one.typical is None:
             yield f"| {label} | {one.refused or 'nothing measured'} | | | | |"
             continue
-        times = f"{one.typical / best[one.rows]:.2f}" if best[one.rows] else ""
+        times = f"{one.typical / best[one.rows]:.2f}" if best.get(one.rows) else ""
         cpu = seconds(sum(one.cpu_seconds) / len(one.cpu_seconds)) if one.cpu_seconds else ""
         memory = count_bytes(int(one.memory)) if one.memory else ""
         yield f"| {label} | {seconds(one.typical)} | ± {seconds(mad(one.seconds))} | {times} | {cpu} | {memory} |"
