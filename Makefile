@@ -1,4 +1,4 @@
-# make venv | demo | test | check | clean.   Another Python: make demo PYTHON=python3.12
+# make venv | demo | test | check | bench | clean.   Another Python: make demo PYTHON=python3.12
 # One .venv serves all targets. It is brought up to date when pyproject.toml changes, and mended after an interrupted install.
 
 PYTHON ?= python3
@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # pip writes RECORD last: a package without one was cut off while it was unpacked, and is installed again.
 MEND := find $(VENV)/lib -type d -name '*.dist-info' ! -exec test -e '{}/RECORD' ';' -prune -exec rm -rf '{}' +
 
-.PHONY: venv demo test check clean
+.PHONY: venv demo test check bench clean
 
 venv: $(VENV)/.all
 
@@ -24,6 +24,12 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Small scale, into bench_results: what was measured counts although a way failed, so the page is made all the same.
+bench: $(VENV)/.all
+	$(BIN)/ailab-dataproc bench run all --scale small --rounds 2; measured=$$?; \
+	  test $$measured -lt 2 && $(BIN)/ailab-dataproc bench report bench_results -o bench_results/report.html \
+	  --png bench_results && exit $$measured
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,39 @@ class Cost:
     def seconds(self, need: Need) -> float:
         """What a load will take."""
         return self.fixed_seconds + self.seconds_per_gb * need.bytes / 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One load that was measured."""
+
+    bytes: int  # as Arrow
+    seconds: float
+    memory_factor: float | None = None  # the peak memory measured over the one predicted; None: not known
+
+
+def fitted(points: Sequence[Point]) -> Cost:
+    """The line through measured loads, and the memory factor of the largest.
+
+    Least squares of the relative error, so that a load of a millisecond counts as much as one of a minute: weights
+    1/seconds**2. Neither number may be negative: where the best line has one, the line through the other remains.
+
+    Args:
+        points: of one backend; of one size the median.
+    """
+    import numpy as np
+
+    size = np.array([one.bytes for one in points]) / 1e9
+    seconds = np.array([one.seconds for one in points])
+    columns = np.stack([np.ones_like(size), size], axis=1) / seconds[:, None]
+    line = np.linalg.lstsq(columns, np.ones_like(size), rcond=None)[0]
+    if (line < 0).any() or len(points) == 1:  # one of the two alone: its own least squares
+        alone = [float(column.sum() / (column @ column)) for column in columns.T]
+        line = np.array([alone[0], 0.0]) if line[1] < 0 else np.array([0.0, alone[1]])
+    factors = [one.memory_factor for one in sorted(points, key=lambda one: one.bytes) if one.memory_factor is not None]
+    return Cost(
+        fixed_seconds=float(line[0]), seconds_per_gb=float(line[1]), memory_factor=factors[-1] if factors else 1.0
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

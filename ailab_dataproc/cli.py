@@ -12,6 +12,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from ailab_dataproc import __version__
+from ailab_dataproc.commands.bench import bench
 from ailab_dataproc.commands.clean import clean
 from ailab_dataproc.commands.cluster import cluster
 from ailab_dataproc.commands.jobs import jobs
@@ -264,6 +265,7 @@ def completion(shell: str) -> None:
     click.echo(kind(cli, {}, PROGRAM, _VARIABLE).source())
 
 
+cli.add_command(bench)
 cli.add_command(clean)
 cli.add_command(jobs)
 cli.add_command(cluster)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +9,6 @@ import numpy as np
 from load_data import CASES, Job, summary
 
 import ailab_dataproc as adp
-from ailab_dataproc.backends import BACKENDS
 
 OURS = "ailab_dataproc"
 Load = Callable[[], Any]
@@ -199,26 +196,23 @@ _CASES = {  # else all but "arrays"
     "pandas, NumPy dtypes": ("whole", "arrays"),
 }
 ONCE = ("HF datasets",)  # too slow for more than one round
-_BACKENDS = {"Polars frame": "polars"}  # those that may be missing
+# By the first word of a way, and for ours by object.
 _NEEDS = {"Polars": "polars", "DuckDB": "duckdb", "HF": "datasets", "dask": "dask", "pandas": "pandas"}
+_NEEDS |= {"Polars frame": "polars", "Dask, computed": "dask", "Dask, a sum": "dask"}
+_NEEDS |= {"pandas, Arrow-backed": "pandas", "pandas, NumPy dtypes": "pandas"}
 
 
 def chosen(objects: list[str] | None, cases: list[str]) -> list[tuple[str, str, str]]:
-    """Case, object and way of each measurement; those whose library isn't installed are named and left out."""
+    """Case, object and way of each measurement."""
     kinds = [kind for kind in WAYS if not objects or kind in objects]
     every = [(case, kind) for case in cases for kind in kinds if case in _CASES.get(kind, CASES[:-1])]
-    return [(case, kind, way) for case, kind in every for way in WAYS[kind] if _is_here(kind, way)]
+    return [(case, kind, way) for case, kind in every for way in WAYS[kind]]
 
 
-def _is_here(kind: str, way: str) -> bool:
-    name = way.split(maxsplit=1)[0]
-    if way == OURS and kind in _BACKENDS:
-        here = _BACKENDS[kind] in BACKENDS
-    else:
-        here = name not in _NEEDS or importlib.util.find_spec(_NEEDS[name]) is not None
-    if not here:
-        print(f"left out: {way} for {kind} isn't here", file=sys.stderr)
-    return here
+def needs(kind: str, way: str) -> tuple[str, ...]:
+    """The module without which a way isn't there."""
+    found = _NEEDS.get(kind if way == OURS else way.split(maxsplit=1)[0].rstrip(","))
+    return (found,) if found else ()
 
 
 def found(kind: str, result: Any, job: Job) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def rows(found: Any) -> list[tuple[Any, ...]]:
     if not hasattr(found, "columns"):
         return [(float(found),)]
     frame = found.to_pandas() if hasattr(found, "to_pandas") else found
-    return [tuple(_plain(value) for value in row) for row in frame.itertuples(index=False)]
+    return [tuple(plain(value) for value in row) for row in frame.itertuples(index=False)]
 
 
 def differs(found: Sequence[tuple[Any, ...]], wanted: Sequence[tuple[Any, ...]]) -> str:
@@ -129,14 +129,14 @@ def differs(found: Sequence[tuple[Any, ...]], wanted: Sequence[tuple[Any, ...]])
     if len(found) != len(wanted):
         return f"{len(found)} rows, wanted {len(wanted)}"
     for number, (mine, theirs) in enumerate(zip(found, wanted, strict=True)):
-        for one, other in zip(mine, map(_plain, theirs), strict=True):
+        for one, other in zip(mine, map(plain, theirs), strict=True):
             same = abs(one - other) <= 1e-9 * abs(other) if isinstance(other, float) else one == other
             if not same:
                 return f"row {number}: {one!r}, wanted {other!r}"
     return ""
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Numbers as float, dates as text: engines differ in their types."""
     if isinstance(value, str):
         return value

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import ailab_dataproc as adp
-from ailab_dataproc.calibration import Calibration, Cost, load_calibration, save_calibration
+from ailab_dataproc.calibration import Calibration, Cost, Point, fitted, load_calibration, save_calibration
 from ailab_dataproc.sizing import Machine
 
 HERE = Machine(memory=10**10, cpus=2)
@@ -106,3 +106,25 @@ def test_the_plan_tells_of_a_calibration_that_it_ignores(make, data_dir, file, m
     plan = adp.plan("test/clicks", data_dir=data_dir)
     assert plan.backend == "pandas"
     assert f"calibration: none: {file} does not exist" in str(plan)
+
+
+def test_the_line_through_loads_that_lie_on_one_is_that_line():
+    cost = fitted([Point(size, 0.05 + 2e-9 * size) for size in (10**6, 10**8, 10**9)])
+    assert cost.fixed_seconds == pytest.approx(0.05)
+    assert cost.seconds_per_gb == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("seconds", [(0.001, 0.1, 10.0), (0.5, 0.4, 0.3), (1e-4, 0.5, 1.0)])
+def test_no_part_of_a_cost_is_negative(seconds):
+    cost = fitted([Point(10**power, took) for power, took in zip((6, 8, 9), seconds, strict=True)])
+    assert cost.fixed_seconds >= 0
+    assert cost.seconds_per_gb >= 0
+
+
+def test_one_load_alone_gives_its_throughput():
+    cost = fitted([Point(2 * 10**9, 3.0, 1.1)])
+    assert (cost.fixed_seconds, cost.seconds_per_gb, cost.memory_factor) == (0.0, pytest.approx(1.5), 1.1)
+
+
+def test_the_memory_factor_is_that_of_the_largest_load():
+    assert fitted([Point(10**9, 1.0, 1.2), Point(10**6, 0.1, 4.0)]).memory_factor == 1.2

@@ -1,0 +1,136 @@
+"""`ailab-dataproc bench`: run the benchmarks, compare two runs of them, and make a page of the results."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+_PACKAGE = Path(__file__).parents[1]
+_INTERRUPTED = 130
+_RESULTS = "bench_results"
+_MODULES = ("psutil", "matplotlib", "jinja2")
+
+
+@click.group()
+def bench() -> None:
+    """Measure this machine: every way beside its peers, in fresh processes that take turns.
+
+    \b
+    See what there is:    ailab-dataproc bench list
+    Measure:              ailab-dataproc bench run load imports --scale small
+    Look at it:           ailab-dataproc bench report bench_results -o report.html
+    Has it become slower? ailab-dataproc bench compare before/ bench_results/
+    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+
+
+@bench.command("list")
+def list_() -> None:
+    """List the suites, each with what it measures."""
+    for name, about in suites().items():
+        click.echo(f"{name:12} {about}")
+
+
+@bench.command()
+@click.argument("names", nargs=-1, required=True, metavar="SUITE…|all")
+@click.option("--scale", type=click.Choice(["small", "medium", "large"]), default="medium", show_default=True)
+@click.option("--rows", metavar="N", help="In place of the scale's.")
+@click.option("--rounds", type=click.IntRange(min=1), metavar="N", help="Times that each way is measured.")
+@click.option("--output", metavar="FOLDER", default=_RESULTS, show_default=True, help="Gets SUITE.jsonl of each.")
+@click.option("--folder", metavar="FOLDER", help="Where data is made, and kept for the next run; else temporary.")
+@click.option("--only", metavar="TEXT", help="Only cases and ways whose name has this in it.")
+@click.pass_context
+def run(ctx: click.Context, names: tuple[str, ...], output: str, **options: object) -> None:
+    """Measure suites, one after the other. What was measured before Ctrl-C is kept.
+
+    Exit code 1 where something that was measured failed, or returned a wrong answer.
+
+    \b
+    Example: ailab-dataproc bench run all --scale small --rounds 3
+    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    from ailab_dataproc.errors import unknown
+
+    known = suites()
+    for name in names:
+        if name not in known and name != "all":
+            raise unknown("suite", name, [*known, "all"])
+    _require()
+    given = [text for key, value in options.items() if value is not None for text in (f"--{key}", str(value))]
+    worst = 0
+    for name in known if "all" in names else names:
+        click.echo(f"== {name}: {known[name]}", err=True)
+        code = _script(name, [*given, "--output", str(Path(output) / f"{name}.jsonl")])
+        if code == _INTERRUPTED:
+            ctx.exit(code)
+        worst = max(worst, code)
+    ctx.exit(worst)
+
+
+@bench.command()
+@click.argument("before")
+@click.argument("after")
+@click.option("--threshold", default="5%", show_default=True, help="Smaller differences are never named.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for scripts.")
+@click.pass_context
+def compare(ctx: click.Context, before: str, after: str, threshold: str, as_json: bool) -> None:
+    """Compare two files or folders of results. Exit code 1 where something has become worse beyond the noise.
+
+    \b
+    Example: ailab-dataproc bench compare results-1.0/ bench_results/ --threshold 10%
+    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    ctx.exit(_script("compare", [before, after, "--threshold", threshold, *(["--json"] if as_json else [])]))
+
+
+@bench.command()
+@click.argument("results", nargs=-1, metavar="[RESULTS]…")
+@click.option("-o", "--output", default="report.html", show_default=True, metavar="FILE")
+@click.option("--baseline", metavar="RESULTS", help="Results of an earlier run, which these are compared with.")
+@click.option("--png", metavar="FOLDER", help="Write the pictures there, too.")
+@click.pass_context
+def report(ctx: click.Context, results: tuple[str, ...], output: str, baseline: str | None, png: str | None) -> None:
+    """Make one HTML page, which needs nothing else, of files and folders of results.
+
+    \b
+    Example: ailab-dataproc bench report bench_results -o report.html --baseline results-1.0/
+    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    _require()
+    given = [*(results or (_RESULTS,)), "--output", output]
+    given += ["--baseline", baseline] if baseline else []
+    ctx.exit(_script("report", [*given, *(["--png", png] if png else [])]))
+
+
+def folder() -> Path:
+    """Where the scripts lie: in an installed package, or in a checkout beside it."""
+    installed = _PACKAGE / "benchmarks"
+    return installed if installed.is_dir() else _PACKAGE.parent / "benchmarks"
+
+
+def suites() -> dict[str, str]:
+    """The scripts that define a `SUITE`, each with the first line of its docstring."""
+    found = {}
+    for file in sorted(folder().glob("*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        if any(isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "SUITE" for node in tree.body):
+            found[file.stem] = (ast.get_docstring(tree) or "").split("\n", maxsplit=1)[0]
+    return found
+
+
+def _require() -> None:
+    from ailab_dataproc.errors import require
+
+    for module in _MODULES:
+        require(module, "bench")
+
+
+def _script(name: str, arguments: Sequence[str]) -> int:
+    """Run a script, and return its exit code; Ctrl-C comes to it too, and it says what is kept."""
+    with subprocess.Popen([sys.executable, str(folder() / f"{name}.py"), *arguments]) as running:
+        while True:
+            try:
+                return running.wait()
+            except KeyboardInterrupt:
+                continue
