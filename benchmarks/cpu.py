@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,6 @@ def points(asked: argparse.Namespace) -> Iterator[Point]:
 
 def prepare(asked: argparse.Namespace, folder: Path) -> None:
     """The ad log as plain Parquet files and prepared, TPC-H prepared, and what the queries must give."""
-    import duckdb
     import pyarrow.parquet as pq
 
     import ailab_dataproc as adp
@@ -76,12 +75,7 @@ def prepare(asked: argparse.Namespace, folder: Path) -> None:
         "rows": asked.rows,
         "group-by": [[one[f"{name}_sum"] for name in NUMBERS] for one in sums],
     }
-    with duckdb.connect() as sql:
-        for name in tpch_data.TABLES:
-            sql.execute(f"create view {name} as from read_parquet({tpch_data.files(folder / 'tpch', name)!r})")
-        for query in QUERIES:
-            rows = sql.execute(tpch_queries.SQL[query]).fetchall()
-            answers[query] = [[tpch_queries.plain(value) for value in row] for row in rows]
+    answers |= tpch_data.answers(folder / "tpch", {query: tpch_queries.SQL[query] for query in QUERIES})
     (folder / _ANSWERS).write_text(json.dumps(answers))
 
 
@@ -189,23 +183,11 @@ def check_sums(found: Any, wanted: list[list[Any]]) -> None:
 
 
 def _query(way: str, query: str, folder: Path, answers: dict[str, Any]) -> dict[str, Any]:
-    import ailab_dataproc as adp
-
     sizes: list[tuple[int, int]] = []
-
-    def loader(split: str) -> Callable[..., Any]:
-        def load(table: str, columns: list[str], filters: Any = None) -> Any:
-            given: dict[str, Any] = {"columns": columns, "filters": filters, "data_dir": str(folder)}
-            need = adp.plan(tpch_data.name(table), split=split, backend=way, **given).need
-            sizes.append((need.rows, need.bytes))
-            return adp.load(tpch_data.name(table), split=split, backend=way, **given)
-
-        return load
-
-    tpch_queries.QUERIES[query](loader("train[:20]"))
-    sizes.clear()
+    load = tpch_data.loader(way, "train", str(folder), sizes)
+    tpch_queries.QUERIES[query](tpch_data.loader(way, "train[:20]", str(folder)))
     with Clock() as clock:
-        found = tpch_queries.QUERIES[query](loader("train"))
+        found = tpch_queries.QUERIES[query](load)
     if told := tpch_queries.differs(tpch_queries.rows(found), answers[query]):
         raise WrongAnswer(told)
     return clock.line(rows=sum(rows for rows, _ in sizes), bytes=sum(size for _, size in sizes))

@@ -16,6 +16,7 @@ _OURS = ("ailab_dataproc", "ours")
 NEAR = 1.05  # times the fastest that count as fastest
 _GPU = "gpu"
 _LIMITS = "limits"
+_IN_MEMORY = ("device to device", "host to host")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +190,19 @@ def gpu(results: Sequence[Result]) -> tuple[list[Result], list[Result]]:
     """Of the suite of GPUs: the limits of the machine, and the rest."""
     mine = [one for one in results if one.suite == _GPU and gb_per_second(one)]
     return [one for one in mine if one.case == _LIMITS], [one for one in mine if one.case != _LIMITS]
+
+
+def share(one: Result, limits: Sequence[Result]) -> float | None:
+    """The part that a way reaches of the limit that it names; None where it names none, or it wasn't measured.
+
+    Over the bus and from the disk come the bytes of the files, which are compressed.
+    """
+    limit = next((of for of in limits if of.way == one.extra.get("limit")), None)
+    mine, most = gb_per_second(one), gb_per_second(limit) if limit else None
+    if not mine or not most:
+        return None
+    stored = one.number("stored_bytes") if one.extra["limit"] not in _IN_MEMORY else None
+    return mine / most * (stored / one.bytes if stored and one.bytes else 1)
 
 
 def size(value: float, unit: str) -> str:

@@ -29,10 +29,10 @@ from results import UNFINISHED, Result, open_output, read, write_line
 from shown import tables
 from space import check_space
 
-from ailab_dataproc.errors import AilabError, require
+from ailab_dataproc.errors import AilabError, InvalidRequest, require
 
 SCALES = ("small", "medium", "large")
-_BAD_INPUT, _FAILED, _INTERRUPTED = 2, 1, 130  # exit codes
+_FAILED, _BAD_INPUT, _LACKING, _INTERRUPTED = 1, 2, 3, 130  # exit codes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +61,7 @@ class Suite:
     measure: Callable[[Point, Path], Mapping[str, Any]]  # in a fresh process: `Clock.line`
     prepare: Callable[[argparse.Namespace, Path], None] | None = None  # makes in a folder what is measured
     options: Callable[[argparse.ArgumentParser], None] | None = None  # adds the suite's own
+    lacks: Callable[[argparse.Namespace], str] | None = None  # why nothing of it can be measured here; "": it can
     show: Callable[[list[Result]], str] = tables  # at the end, and for --show
     finish: Callable[[argparse.Namespace, list[Result]], None] | None = None  # when all is measured and kept
     rounds: int = 5
@@ -70,7 +71,10 @@ class Suite:
 
 
 def main(suite: Suite, arguments: list[str] | None = None) -> None:
-    """Run a suite's script; the process ends with 1 where a measurement failed, and with 2 for bad input."""
+    """Run a suite's script.
+
+    The process ends with 1 where a measurement failed, with 2 for bad input, with 3 where the suite can't run here.
+    """
     try:
         code = _main(suite, arguments)
     except AilabError as error:
@@ -90,6 +94,7 @@ def parser(suite: Suite) -> argparse.ArgumentParser:
     made.add_argument("--output", type=Path, default=_default_output(suite), help="default: %(default)s")
     made.add_argument("--folder", type=Path, help="where data is made, and kept for the next run; else temporary")
     made.add_argument("--only", default="", metavar="TEXT", help="cases and ways whose name has this in it")
+    made.add_argument("--make", action="store_true", help="make the data in --folder, and measure nothing")
     made.add_argument("--show", action="store_true", help="print the tables of results that are there")
     made.add_argument("--one", help=argparse.SUPPRESS)
     if suite.options:
@@ -107,8 +112,21 @@ def _main(suite: Suite, arguments: list[str] | None) -> int:
     if asked.show:
         print(suite.show(read(asked.output)))
         return 0
+    if asked.make:
+        return _make(suite, asked)
+    if suite.lacks and (lack := suite.lacks(asked)):
+        print(f"{suite.name}: {lack}", file=sys.stderr)
+        return _LACKING
     with tempfile.TemporaryDirectory(prefix=f"bench-{suite.name}-") as temporary:
         return _run(suite, asked, asked.folder or Path(temporary))
+
+
+def _make(suite: Suite, asked: argparse.Namespace) -> int:
+    if asked.folder is None:
+        raise InvalidRequest("--make: no folder was given, wanted one that keeps the data. Name it with --folder.")
+    check_space(asked.folder, suite.disk * asked.rows, 0, f"{suite.name} with {asked.rows:,} rows")
+    print(_prepared(suite, asked, asked.folder))
+    return 0
 
 
 def _run(suite: Suite, asked: argparse.Namespace, work: Path) -> int:
