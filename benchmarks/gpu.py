@@ -4,11 +4,12 @@
     python benchmarks/gpu.py --cpu-only            # the ways on the CPUs alone, where there is no GPU
     bash benchmarks/gpu_node.sh pack|run FOLDER    # for a node without Beam, DuckDB or network
 
-GB/s are Arrow bytes by seconds. Cases "read", "to tensors" and TPC-H begin with the files, which are in the memory of the
-system but for "from the disk"; the others begin with frames in memory. All do the same with 1,000 rows first. `cudf` is
-as it is by itself; "memory pool" is with RMM's pool of 80 % of the GPU; `dask_cudf` over 1, 2, 4, … GPUs is the
-cluster of configs/clusters/gpu.yaml. `device_memory` is the peak of what was allocated on the GPUs meanwhile. "spilling"
-keeps all rows in a pool of a third of their size. The ways on GPUs have not been run: no GPU was at hand.
+GB/s are Arrow bytes by seconds. Cases "read", "to tensors", "spilling" and TPC-H begin with the files, which are in the
+memory of the system but for "from the disk"; the others begin with frames in memory. All do the same with few rows
+first. `cudf` is as it is by itself; "memory pool" is with RMM's pool of half of the GPU; `dask_cudf` over 1, 2, 4, …
+GPUs is the cluster of configs/clusters/gpu.yaml. `device_memory` is the peak of what was allocated on the GPUs
+meanwhile. "spilling" keeps all rows, in a pool of a third of their size. The ways on GPUs have not been run: no GPU was
+at hand.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Way:
     name: str
     backend: str
     gpu: bool = True
-    pool: bool = False  # RMM's, of most of the GPU
+    pool: bool = False  # RMM's, of half of the GPU
     ours: bool = True  # else the library's own read_parquet
 
 

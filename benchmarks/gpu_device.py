@@ -17,7 +17,7 @@ import yaml
 from ailab_dataproc.cluster import connect, find_cluster
 from ailab_dataproc.sizing import Machine
 
-_SHARE = 0.8  # of the free memory of a GPU, for a pool: as in configs/clusters/gpu.yaml
+_SHARE = 0.5  # of the free memory of a GPU, for a pool; the planner counts the rest as free
 _START = 120  # seconds that a cluster may take
 
 
@@ -54,7 +54,7 @@ def place(gpus: Sequence[str], *, workers: int | None = None, pool: int | None =
     Args:
         gpus: their UUIDs; none for a way on the CPUs.
         workers: of a cluster as configs/clusters/gpu.yaml says, one a GPU; None: no cluster.
-        pool: bytes of each GPU, and no more; what doesn't fit is spilled to the host. 0: a pool of most of the GPU,
+        pool: bytes of each GPU, and no more; what doesn't fit is spilled to the host. 0: a pool of half of the GPU,
             without spilling. None: what cuDF does by itself, or the pool of the cluster's configuration.
     """
     if not gpus:

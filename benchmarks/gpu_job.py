@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ class Job:
         """A case of `gpu_cases`."""
         case = CASES[self.point.case]
         from_files = case.kind == FILES
-        with self._place() as here:
+        with self.place() as here:
             case.answer(case.work(self._frames(case, _TINY), self.limits))
             frames = {} if from_files else self._frames(case, "train")
             here.settle()
@@ -50,15 +51,16 @@ class Job:
             found = case.answer(result)
         return found, self._size(case), extra | self._told(case, extra)
 
-    def _place(self, pool: int | None = None) -> Any:
+    def place(self, pool: int | None = None) -> AbstractContextManager[Place]:
+        """The GPUs of the way; `pool` is in bytes, beyond which is spilled."""
         given = self.point.given
-        pool = 0 if given["pool"] else pool
-        return place(given["gpus"], workers=self.point.workers, pool=pool)
+        return place(given["gpus"], workers=self.point.workers, pool=0 if given["pool"] else pool)
 
     def _frames(self, case: Case, split: str) -> dict[str, Any]:
-        return {table: hold(self._load(table, columns, split, case.keep)) for table, columns in case.columns.items()}
+        return {table: hold(self.load(table, columns, split, case.keep)) for table, columns in case.columns.items()}
 
-    def _load(self, table: str, columns: Sequence[str] | None, split: str, keep: float | None) -> Any:
+    def load(self, table: str, columns: Sequence[str] | None, split: str, keep: float | None) -> Any:
+        """A frame as the way makes it; with `keep`, only the rows whose bid is high."""
         filters = [("bid", ">", self.limits["few"])] if keep else None
         backend = self.point.given["backend"]
         if not self.point.given["ours"]:
@@ -67,13 +69,14 @@ class Job:
             _name(table), split=split, columns=columns, filters=filters, backend=backend, data_dir=str(self.folder)
         )
 
-    def _plan(self, table: str, columns: Sequence[str] | None) -> adp.Plan:
+    def plan(self, table: str, columns: Sequence[str] | None) -> adp.Plan:
+        """What will be read of a table, all rows."""
         backend = self.point.given["backend"]
         return adp.plan(_name(table), split="train", columns=columns, backend=backend, data_dir=str(self.folder))
 
     def _size(self, case: Case) -> tuple[int, int]:
         """Rows and Arrow bytes of what is read or worked on; with a filter, of what is searched."""
-        needs = [self._plan(table, columns).need for table, columns in case.columns.items()]
+        needs = [self.plan(table, columns).need for table, columns in case.columns.items()]
         return sum(one.rows for one in needs), sum(one.bytes for one in needs)
 
     def _told(self, case: Case, extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,7 +87,7 @@ class Job:
         told: dict[str, Any] = {"stored_bytes": stored(shards(self.folder), columns)}
         if self.point.given["backend"] == "cudf" and self.point.given["ours"]:
             told |= {
-                "predicted": self._plan(LOG, columns).choice.verdict.peak,
+                "predicted": self.plan(LOG, columns).choice.verdict.peak,
                 "measured": extra["device_memory"],
             }
         return told
@@ -95,7 +98,7 @@ def query(job: Job, clock: Clock) -> Found:
     ask, backend = tpch_queries.QUERIES[job.point.case.removeprefix("TPC-H ")], job.point.given["backend"]
     sizes: list[tuple[int, int]] = []
     load = tpch_data.loader(backend, "train", str(job.folder), sizes)
-    with job._place() as here:
+    with job.place() as here:
         ask(tpch_data.loader(backend, "train[:20]", str(job.folder)))
         here.settle()
         here.watch()
@@ -108,9 +111,9 @@ def query(job: Job, clock: Clock) -> Found:
 
 def spill(job: Job, clock: Clock) -> Found:
     """Read all columns in pieces, keep them all, then sum one column."""
-    need = job._plan(LOG, None).need
+    need = job.plan(LOG, None).need
     third = job.point.given["third"]
-    with job._place(need.bytes // _THIRD if third else None) as here:
+    with job.place(need.bytes // _THIRD if third else None) as here:
         _summed(job, [_TINY])
         here.settle()
         here.watch()
@@ -123,7 +126,7 @@ def spill(job: Job, clock: Clock) -> Found:
 
 
 def _summed(job: Job, splits: Sequence[str]) -> list[tuple[Any, ...]]:
-    frames = [hold(job._load(LOG, None, split, None)) for split in splits]
+    frames = [hold(job.load(LOG, None, split, None)) for split in splits]
     return [(float(sum(map(len, frames))), sum(float(tpch_queries.done(one["bid"].sum())) for one in frames))]
 
 
