@@ -14,9 +14,6 @@ from ailab_dataproc.report import count_bytes
 
 _OURS = ("ailab_dataproc", "ours")
 NEAR = 1.05  # times the fastest that count as fastest
-_GPU = "gpu"
-_LIMITS = "limits"
-_IN_MEMORY = ("device to device", "host to host")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,36 +172,6 @@ def predictions(results: Sequence[Result]) -> list[Predicted]:
     return found
 
 
-def gb_per_second(one: Result) -> float | None:
-    """Arrow bytes by seconds, or what the suite says."""
-    told = one.number("gb_per_second")
-    return told or (one.bytes / 1e9 / one.typical if one.bytes and one.typical else None)
-
-
-def speed(value: float) -> str:
-    """GB/s for people."""
-    return f"{value:,.{0 if value >= 100 else 1 if value >= 10 else 2}f} GB/s"
-
-
-def gpu(results: Sequence[Result]) -> tuple[list[Result], list[Result]]:
-    """Of the suite of GPUs: the limits of the machine, and the rest."""
-    mine = [one for one in results if one.suite == _GPU and gb_per_second(one)]
-    return [one for one in mine if one.case == _LIMITS], [one for one in mine if one.case != _LIMITS]
-
-
-def share(one: Result, limits: Sequence[Result]) -> float | None:
-    """The part that a way reaches of the limit that it names; None where it names none, or it wasn't measured.
-
-    Over the bus and from the disk come the bytes of the files, which are compressed.
-    """
-    limit = next((of for of in limits if of.way == one.extra.get("limit")), None)
-    mine, most = gb_per_second(one), gb_per_second(limit) if limit else None
-    if not mine or not most:
-        return None
-    stored = one.number("stored_bytes") if one.extra["limit"] not in _IN_MEMORY else None
-    return mine / most * (stored / one.bytes if stored and one.bytes else 1)
-
-
 def size(value: float, unit: str) -> str:
     """A size of a sweep for people."""
     return count_bytes(int(value)) if unit == "bytes" else f"{value:,.0f} rows"
@@ -218,8 +185,6 @@ def sentences(results: Sequence[Result]) -> Iterator[str]:
     yield from map(_sweep_sentence, sweeps(results))
     yield from map(_scaling_sentence, scalings(results))
     yield from _prediction_sentence(predictions(results))
-    limits, rest = gpu(results)
-    yield from _gpu_sentence(limits, rest)
 
 
 def _versus_sentence(pairs: Sequence[Versus]) -> str:
@@ -249,14 +214,6 @@ def _scaling_sentence(scaling: Scaling) -> str:
         for way, of in scaling.ways.items()
     ]
     return f"{scaling.case}, speed-up with workers: {'; '.join(told)}."
-
-
-def _gpu_sentence(limits: Sequence[Result], rest: Sequence[Result]) -> Iterator[str]:
-    if rest:
-        best = max(rest, key=lambda one: gb_per_second(one) or 0)
-        told = ", ".join(f"{one.way} {speed(gb_per_second(one) or 0)}" for one in limits)
-        most = speed(gb_per_second(best) or 0)
-        yield f"At most {most} ({best.case}, {best.label}); limits: {told or 'not measured'}."
 
 
 def _prediction_sentence(found: Sequence[Predicted]) -> Iterator[str]:

@@ -81,7 +81,16 @@ def lacks(asked: argparse.Namespace) -> str:
 def points(asked: argparse.Namespace) -> Iterator[Point]:
     """The limits, then every way of every case."""
     gpus = [] if asked.cpu_only else [one.uuid for one in Machine.here().devices][: asked.gpus]
-    block = min(_BLOCK, max(1 << 24, 256 * asked.rows))
+    return over(gpus, min(_BLOCK, max(1 << 24, 256 * asked.rows)))
+
+
+def over(gpus: list[str], block: int) -> Iterator[Point]:
+    """What is measured with some GPUs.
+
+    Args:
+        gpus: their UUIDs.
+        block: bytes that are copied to find a limit.
+    """
     for way in (*limits.ON_CPU, *(limits.ON_GPU if gpus else ())):
         yield Point(
             case=limits.CASE,
@@ -132,7 +141,7 @@ def _point(
         "pool": way.pool,
         "third": third,
         "ours": way.ours,
-        "kind": CASES[case].kind if case in CASES else FILES,
+        "kind": CASES[case].kind if case in CASES else case.split(maxsplit=1)[0],
         "limit": _limit(case, way.gpu),
     }
     return Point(

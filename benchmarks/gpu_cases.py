@@ -137,12 +137,15 @@ def _sorted(frame: Any) -> list[tuple[Any, ...]]:
 
 def _tensors(frames: Frames, limits: Mapping[str, float]) -> Any:
     """A tensor for each column: on the GPU where there is one."""
+    import numpy as np
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     frame = done(frames[LOG])
     on_gpu = type(frame).__module__.startswith("cudf")
-    columns = [frame[name].values if on_gpu else frame[name].to_numpy() for name in NUMBERS]
+    columns = [
+        frame[name].values if on_gpu else np.require(frame[name].to_numpy(), requirements="W") for name in NUMBERS
+    ]
     tensors = dict(zip(NUMBERS, (torch.as_tensor(column, device=device) for column in columns), strict=True))
     if device == "cuda":
         torch.cuda.synchronize()

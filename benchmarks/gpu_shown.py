@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import findings
+import gpu_findings as findings
 from results import Result, by_case
 from shown import seconds
 from spread import mad
@@ -14,7 +14,7 @@ from ailab_dataproc.report import count_bytes
 
 def show(results: list[Result]) -> str:
     """A Markdown table for each case."""
-    limits, _ = findings.gpu(results)
+    limits, _ = findings.split(results)
     return "\n\n".join("\n".join(_table(case, of, limits)) for case, of in by_case(results))
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import findings
+import gpu_findings
+import gpu_pictures
 import pictures
 from compare import Comparison, Line, compare, hardware
 from results import Result, by_case, open_output, read_all
@@ -97,7 +99,7 @@ def page(
         changed=[*compared.worse, *compared.better] if compared else [],
         show=lambda line, value: seconds(value) if line.measure == "time" else count_bytes(int(value)),
         suites=[_suite(name, of, png) for name, of in _by_suite(results)],
-        has_gpu=any(one.suite == "gpu" for one in results),
+        has_gpu=any(gpu_findings.on_gpu(one) for one in results),
         machines=_machines(results),
         skipped=skipped,
     )
@@ -106,7 +108,7 @@ def page(
 def _summary(results: Sequence[Result], compared: Comparison | None) -> list[tuple[str, list[str]]]:
     """What was found, by heading; regressions first."""
     found = [("Against the baseline", list(_changes(compared)))]
-    found += [(name, list(findings.sentences(of))) for name, of in _by_suite(results)]
+    found += [(name, [*findings.sentences(of), *gpu_findings.sentences(of)]) for name, of in _by_suite(results)]
     found += [("How sure", [*findings.noise(results), *_refusals(results)])]
     return [(name, sentences) for name, sentences in found if sentences]
 
@@ -130,7 +132,7 @@ def _drawn(results: list[Result]) -> list[pictures.Picture]:
     import matplotlib as mpl
 
     with mpl.rc_context(SETTINGS):
-        return list(pictures.of_suite(results))
+        return [*pictures.of_suite(results), *gpu_pictures.of_suite(results)]
 
 
 def _picture(one: pictures.Picture, png: Path | None) -> dict[str, Any]:
