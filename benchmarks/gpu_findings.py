@@ -35,14 +35,21 @@ def speed(value: float) -> str:
 def share(one: Result, limits: Sequence[Result]) -> float | None:
     """The part that a way reaches of the limit that it names; None where it names none, or it wasn't measured.
 
-    Over the bus and from the disk come the bytes of the files, which are compressed.
+    Over the bus and from the disk come the bytes of the files, which are compressed. Each GPU has a memory and a bus
+    of its own.
     """
     limit = next((of for of in limits if of.way == one.extra.get("limit")), None)
     mine, most = gb_per_second(one), gb_per_second(limit) if limit else None
     if not mine or not most:
         return None
     stored = one.number("stored_bytes") if one.extra["limit"] not in _IN_MEMORY else None
+    most *= (one.workers or 1) if "device" in one.extra["limit"] else 1
     return mine / most * (stored / one.bytes if stored and one.bytes else 1)
+
+
+def percent(part: float) -> str:
+    """A part for people, with two digits: 45 %, 1.2 %."""
+    return f"{100 * part:.{1 if part < 0.0995 else 0}f} %"
 
 
 def sentences(results: Sequence[Result]) -> Iterator[str]:
@@ -78,7 +85,7 @@ def _beside(rest: Sequence[Result]) -> Iterator[str]:
 def _most(kind: str, of: Sequence[Result], limits: Sequence[Result]) -> Iterator[str]:
     best = max(of, key=lambda one: gb_per_second(one) or 0)
     part = share(best, limits)
-    told = f", {part:.1%} of {best.extra['limit']}" if part else ""
+    told = f", {percent(part)} of {best.extra['limit']}" if part else ""
     begin = f"{kind[:1].upper()}{kind[1:]}, at" if kind else "At"
     yield f"{begin} most {speed(gb_per_second(best) or 0)} of Arrow ({best.case}, {best.label}{told})."
 

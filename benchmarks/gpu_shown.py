@@ -30,7 +30,7 @@ def _table(case: str, results: list[Result], limits: list[Result]) -> Iterator[s
             seconds(one.typical),
             f"± {seconds(mad(one.seconds))}",
             f"{findings.gb_per_second(one) or 0:.3g}",
-            f"{share:.1%} of {one.extra['limit']}" if share else "",
+            f"{findings.percent(share)} of {one.extra['limit']}" if share else "",
             count_bytes(int(memory)) if memory else "",
         ]
         yield f"| {one.label} | {' | '.join(cells)} |"
