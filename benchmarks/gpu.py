@@ -80,15 +80,15 @@ def lacks(asked: argparse.Namespace) -> str:
 
 def points(asked: argparse.Namespace) -> Iterator[Point]:
     """The limits, then every way of every case."""
-    gpus = [] if asked.cpu_only else [one.uuid for one in Machine.here().devices][: asked.gpus]
+    gpus = 0 if asked.cpu_only else len(Machine.here().gpus[: asked.gpus])
     return over(gpus, min(_BLOCK, max(1 << 24, 256 * asked.rows)))
 
 
-def over(gpus: list[str], block: int) -> Iterator[Point]:
+def over(gpus: int, block: int) -> Iterator[Point]:
     """What is measured with some GPUs.
 
     Args:
-        gpus: their UUIDs.
+        gpus: how many.
         block: bytes that are copied to find a limit.
     """
     for way in (*limits.ON_CPU, *(limits.ON_GPU if gpus else ())):
@@ -101,43 +101,40 @@ def over(gpus: list[str], block: int) -> Iterator[Point]:
         )
     for case in CASES:
         for way in (*CPU, *(GPU if gpus else ())):
-            yield _point(case, way, gpus)
+            yield _point(case, way)
         yield from _clusters(case, gpus)
         if gpus and CASES[case].kind == FILES and case != TENSORS:
-            yield from (_point(case, way, gpus) for way in PEERS)
+            yield from (_point(case, way) for way in PEERS)
     for name in tpch_queries.QUERIES:
         for way in (*CPU, *(GPU if gpus else ())):
             if way.backend != "polars":  # its frames need queries of their own
-                yield _point(f"TPC-H {name}", way, gpus)
+                yield _point(f"TPC-H {name}", way)
         yield from _clusters(f"TPC-H {name}", gpus)
     yield from _spilling(gpus)
 
 
-def _clusters(case: str, gpus: list[str]) -> Iterator[Point]:
+def _clusters(case: str, gpus: int) -> Iterator[Point]:
     """Over 1, 2, 4, … GPUs."""
     if case != TENSORS:  # they are wanted in one process
-        for workers in sorted({*(2**power for power in range(len(gpus).bit_length())), len(gpus)} - {0}):
-            yield _point(case, CLUSTER, gpus, workers)
+        for workers in sorted({*(2**power for power in range(gpus.bit_length())), gpus} - {0}):
+            yield _point(case, CLUSTER, workers)
 
 
-def _spilling(gpus: list[str]) -> Iterator[Point]:
-    yield from (_point(SPILLING, way, gpus) for way in CPU)
+def _spilling(gpus: int) -> Iterator[Point]:
+    yield from (_point(SPILLING, way) for way in CPU)
     if not gpus:
         return
     for way, workers in ((GPU[0], None), (CLUSTER, 1)):
         for third, name in ((False, "all on the GPU"), (True, "a pool of a third")):
-            yield _point(SPILLING, way, gpus, workers, name=f"{way.name}, {name}", third=third)
+            yield _point(SPILLING, way, workers, name=f"{way.name}, {name}", third=third)
 
 
-def _point(
-    case: str, way: Way, gpus: list[str], workers: int | None = None, *, name: str = "", third: bool = False
-) -> Point:
+def _point(case: str, way: Way, workers: int | None = None, *, name: str = "", third: bool = False) -> Point:
     modules = {"dask_cudf": ("dask_cudf", "dask_cuda") if workers else ("dask_cudf",)}.get(way.backend, (way.backend,))
     tensors = case == TENSORS
     given = {
         "backend": way.backend,
         "device": "gpu" if way.gpu else "cpu",
-        "gpus": gpus if way.gpu else [],
         "pool": way.pool,
         "third": third,
         "ours": way.ours,
@@ -216,7 +213,7 @@ SUITE = Suite(
     lacks=lacks,
     show=show,
     rounds=3,
-    disk=600,
+    disk=300,
     memory=700,
 )
 

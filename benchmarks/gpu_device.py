@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,19 +48,19 @@ class Place:
 
 
 @contextlib.contextmanager
-def place(gpus: Sequence[str], *, workers: int | None = None, pool: int | None = None) -> Iterator[Place]:
-    """Make this process see some GPUs only, before it touches one, and start what a way needs.
+def place(*, gpu: bool, workers: int | None = None, pool: int | None = None) -> Iterator[Place]:
+    """Make this process see as many GPUs as a way needs, before it touches one, and start the rest.
 
     Args:
-        gpus: their UUIDs; none for a way on the CPUs.
+        gpu: whether the way works on GPUs.
         workers: of a cluster as configs/clusters/gpu.yaml says, one a GPU; None: no cluster.
         pool: bytes of each GPU, and no more; what doesn't fit is spilled to the host. 0: a pool of half of the GPU,
             without spilling. None: what cuDF does by itself, or the pool of the cluster's configuration.
     """
-    if not gpus:
+    if not gpu:
         yield Place(gpu=False)
         return
-    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus[: workers or 1])
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(one.uuid for one in Machine.here().devices[: workers or 1])
     if workers is None:
         if pool is not None:
             _pool(pool or int(Machine.here().gpus[0] * _SHARE), spill=bool(pool))

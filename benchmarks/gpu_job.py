@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,13 @@ from gpu_device import Place, place
 from harness import Point
 
 import ailab_dataproc as adp
+from ailab_dataproc.errors import InvalidRequest
+from ailab_dataproc.report import count_bytes
 
 DATASET = "products/ad_log/impressions"
 _TINY = "train[:1000]"  # rows that are loaded before the clock starts
-_PIECES = 16  # that spilling loads one after the other
-_THIRD = 3
+_THIRD = 3  # times as many bytes as the pool that they are spilled from
+_DECODING = 4  # times the Arrow bytes of a shard, that decoding it may take
 Found = tuple[list[tuple[Any, ...]], tuple[int, int], dict[str, Any]]  # answer; rows and Arrow bytes; what else
 
 
@@ -54,7 +56,7 @@ class Job:
     def place(self, pool: int | None = None) -> AbstractContextManager[Place]:
         """The GPUs of the way; `pool` is in bytes, beyond which is spilled."""
         given = self.point.given
-        return place(given["gpus"], workers=self.point.workers, pool=0 if given["pool"] else pool)
+        return place(gpu=given["device"] == "gpu", workers=self.point.workers, pool=0 if given["pool"] else pool)
 
     def _frames(self, case: Case, split: str) -> dict[str, Any]:
         return {table: hold(self.load(table, columns, split, case.keep)) for table, columns in case.columns.items()}
@@ -110,22 +112,32 @@ def query(job: Job, clock: Clock) -> Found:
 
 
 def spill(job: Job, clock: Clock) -> Found:
-    """Read all columns in pieces, keep them all, then sum one column."""
+    """Read all columns shard by shard, keep them all, then sum one column."""
     need = job.plan(LOG, None).need
     third = job.point.given["third"]
-    with job.place(need.bytes // _THIRD if third else None) as here:
+    with job.place(_pool(need) if third else None) as here:
         _summed(job, [_TINY])
         here.settle()
         here.watch()
         with clock:
-            found = _summed(job, [str(one) for one in adp.even_splits(DATASET, _PIECES, data_dir=str(job.folder))])
+            found = _summed(job, map(str, adp.even_splits(DATASET, need.shards, data_dir=str(job.folder))))
         extra = here.measured()
     if third and not extra["spilled"]:
         raise WrongAnswer("nothing was spilled, wanted what the pool can't hold")
     return found, (need.rows, need.bytes), extra
 
 
-def _summed(job: Job, splits: Sequence[str]) -> list[tuple[Any, ...]]:
+def _pool(need: Any) -> int:
+    """A third of the data: it must hold what decoding one shard takes, for that can't be spilled."""
+    if need.bytes < _THIRD * _DECODING * need.largest:
+        raise InvalidRequest(
+            f"spilling: the largest shard has {count_bytes(need.largest)} of {count_bytes(need.bytes)}, wanted a "
+            f"{_THIRD * _DECODING}th of it at most. Take a larger --scale."
+        )
+    return int(need.bytes // _THIRD)
+
+
+def _summed(job: Job, splits: Iterable[str]) -> list[tuple[Any, ...]]:
     frames = [hold(job.load(LOG, None, split, None)) for split in splits]
     return [(float(sum(map(len, frames))), sum(float(tpch_queries.done(one["bid"].sum())) for one in frames))]
 

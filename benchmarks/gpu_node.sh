@@ -6,7 +6,7 @@
 #                                                       with `pip install '.[pandas,polars,dask,gpu]' pytest`, torch for
 #                                                       the tensors, or environment.yml
 #
-# `pack` needs the extras beam and bench. ROWS are 4,000,000 by default: some 600 MB. PYTHON names the interpreter.
+# `pack` needs the extras beam and bench. ROWS are 4,000,000 by default: some 300 MB. PYTHON names the interpreter.
 # Tried without a GPU only (run FOLDER --cpu-only).
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -11,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from ailab_dataproc.errors import InvalidRequest
 from ailab_dataproc.gpus import look
 
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
 ROWS = 20_000
-UUIDS = ["GPU-1", "GPU-2", "GPU-3"]
+GPUS = 3
 NO_GPU = pytest.mark.skipif(bool(look()[0]), reason="there is a GPU")
 
 for library in ("psutil", "duckdb", "pandas", "polars", "dask", "torch", "apache_beam"):
@@ -75,7 +77,7 @@ def data(packed):
     return packed / f"gpu-{ROWS}"
 
 
-@pytest.mark.parametrize("point", list(gpu.over([], 1 << 20)), ids=lambda one: f"{one.case}, {one.way}")
+@pytest.mark.parametrize("point", list(gpu.over(0, 1 << 20)), ids=lambda one: f"{one.case}, {one.way}")
 def test_a_way_on_the_cpus_gives_what_duckdb_gives(point, packed):
     line = gpu.measure(point, data(packed))
     assert line["seconds"] > 0
@@ -88,26 +90,33 @@ def test_an_answer_that_is_off_is_refused(packed, tmp_path):
     told = json.loads((place / "answers.json").read_text())
     told["answers"]["sort"][0][0] += 1
     (place / "answers.json").write_text(json.dumps(told))
-    point = next(one for one in gpu.over([], 1 << 20) if one.case == "sort")
+    point = next(one for one in gpu.over(0, 1 << 20) if one.case == "sort")
     with pytest.raises(clock.WrongAnswer, match=r"row 0: 20000\.0, wanted 20001"):
         gpu.measure(point, place)
 
 
+def test_too_few_shards_for_spilling_are_refused_before_a_gpu_is_touched(packed):
+    point = next(one for one in gpu.over(GPUS, 1 << 20) if one.given.get("third") and not one.workers)
+    point = dataclasses.replace(point, given={**point.given, "backend": "pandas"})
+    with pytest.raises(InvalidRequest, match=r"wanted a 12th of it at most\. Take a larger --scale"):
+        gpu.measure(point, data(packed))
+
+
 def test_every_case_has_ways_on_the_cpus_and_on_gpus():
     cases = {}
-    for one in gpu.over(UUIDS, 1 << 20):
+    for one in gpu.over(GPUS, 1 << 20):
         cases.setdefault(one.case, set()).add(one.given["device"])
     assert set(cases) == {"limits", "spilling", *gpu.CASES, *(f"TPC-H {name}" for name in tpch_queries.QUERIES)}
     assert set(map(frozenset, cases.values())) == {frozenset({"cpu", "gpu"})}
 
 
 def test_dask_cudf_is_measured_over_1_2_and_all_gpus():
-    found = [one.workers for one in gpu.over(UUIDS, 1 << 20) if one.case == "join" and one.workers]
+    found = [one.workers for one in gpu.over(GPUS, 1 << 20) if one.case == "join" and one.workers]
     assert found == [1, 2, 3]
 
 
 def test_without_its_library_a_way_on_gpus_is_refused_with_the_pip_line():
-    one = next(one for one in gpu.over(UUIDS, 1 << 20) if one.way == "cudf" and one.case == "to tensors")
+    one = next(one for one in gpu.over(GPUS, 1 << 20) if one.way == "cudf" and one.case == "to tensors")
     assert (one.needs, one.extra) == (("cudf", "torch"), "dask,gpu,torch")
 
 
@@ -146,9 +155,9 @@ def test_make_wants_a_folder_that_keeps_the_data():
 def made_up() -> list[results.Result]:
     """Of every way on three GPUs: a line, on which GPUs are ten times as fast."""
     found = []
-    for number, one in enumerate(gpu.over(UUIDS, 10**9)):
+    for number, one in enumerate(gpu.over(GPUS, 10**9)):
         gpus = one.given["device"] == "gpu"
-        seconds = (0.01 if gpus else 0.1) * (1 + number % 7 / 7) / (one.workers or 1)
+        seconds = 0.01 if one.case == "limits" else (0.02 if gpus else 0.2) * (1 + number % 7 / 7) / (one.workers or 1)
         size = 4 * 10**10 if one.way == "device to device" else 5 * 10**8
         extra = dict(one.given) | ({"stored_bytes": [10**8] * 3} if one.case.startswith("read") else {})
         extra |= {"device_memory": [10**9] * 3} if gpus else {}
@@ -176,7 +185,7 @@ def test_the_report_draws_gb_a_second_beside_the_limits_for_each_kind_of_case(pa
     assert {f"gpu-{kind}-limits.png" for kind in kinds} <= {one.name for one in page.parent.glob("*.png")}
     text = page.read_text()
     assert "device to device: 4,000 GB/s" in text
-    assert "GPUs, the library&#x27;s own read_parquet" in text or "GPUs, the library's own read_parquet" in text
+    assert "GPUs, the library&#x27;s own read_parquet" in text
 
 
 def test_the_report_draws_the_speed_up_over_gpus(page):
