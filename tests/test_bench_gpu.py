@@ -185,7 +185,7 @@ def test_the_report_draws_gb_a_second_beside_the_limits_for_each_kind_of_case(pa
     assert {f"gpu-{kind}-limits.png" for kind in kinds} <= {one.name for one in page.parent.glob("*.png")}
     text = page.read_text()
     assert "device to device: 4,000 GB/s" in text
-    assert "GPUs, the library&#x27;s own read_parquet" in text
+    assert "GPUs, the library's own read_parquet" in text
 
 
 def test_the_report_draws_the_speed_up_over_gpus(page):
