@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -44,7 +45,7 @@ def list_() -> None:
 @click.option("--folder", metavar="FOLDER", help="Where data is made, and kept for the next run; else temporary.")
 @click.option("--only", metavar="TEXT", help="Only cases and ways whose name has this in it.")
 @click.pass_context
-def run(ctx: click.Context, names: tuple[str, ...], output: str, **options: object) -> None:
+def run(ctx: click.Context, /, names: tuple[str, ...], output: str, **options: Any) -> None:
     """Measure suites, one after the other. What was measured before Ctrl-C is kept.
 
     Exit code 1 where something that was measured failed, or returned a wrong answer.
