@@ -32,7 +32,7 @@ from space import check_space
 from ailab_dataproc.errors import AilabError, require
 
 SCALES = ("small", "medium", "large")
-_BAD_INPUT, _FAILED, _INTERRUPTED = 2, 1, 130  # exit codes
+_FAILED, _BAD_INPUT, _LACKING, _INTERRUPTED = 1, 2, 3, 130  # exit codes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +65,12 @@ class Suite:
     rounds: int = 5
     disk: float = 0  # bytes a row, at most
     memory: float = 0  # bytes a row, at most; of the largest way
+    lacks: Callable[[], str] | None = None  # what is missing on this machine, in a sentence; nothing where it can run
     limit: float = 1800  # seconds of a measurement
 
 
 def main(suite: Suite, arguments: list[str] | None = None) -> None:
-    """Run a suite's script; the process ends with 1 where a measurement failed, and with 2 for bad input."""
+    """Run a suite's script; it ends with 1 where a measurement failed, 2: bad input, 3: not on this machine."""
     try:
         code = _main(suite, arguments)
     except AilabError as error:
@@ -106,6 +107,9 @@ def _main(suite: Suite, arguments: list[str] | None) -> int:
     if asked.show:
         print(suite.show(read(asked.output)))
         return 0
+    if suite.lacks and (lack := suite.lacks()):
+        print(f"{suite.name}: {lack}", file=sys.stderr)
+        return _LACKING
     with tempfile.TemporaryDirectory(prefix=f"bench-{suite.name}-") as temporary:
         return _run(suite, asked, asked.folder or Path(temporary))
 

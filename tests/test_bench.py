@@ -182,6 +182,12 @@ def test_nothing_to_measure_is_told(tmp_path):
     )
 
 
+def test_a_machine_that_lacks_something_is_told_before_it_starts(tmp_path, monkeypatch):
+    monkeypatch.setenv("TOY_LACKS", "no GPU is visible.")
+    done = script(TOY, "--output", tmp_path / "o.jsonl")
+    assert (done.returncode, done.stderr) == (3, "toy: no GPU is visible.\n")
+
+
 def test_a_disk_that_is_too_small_is_told_before_it_starts(tmp_path):
     with pytest.raises(InvalidRequest, match=r"free, toy needs about 1000\.0 TB\. Take a smaller --scale"):
         space.check_space(tmp_path / "new", 1e15, 0, "toy")

@@ -70,6 +70,7 @@ SUITE = Suite(
     prepare=prepare,
     options=options,
     rounds=3,
+    lacks=lambda: os.environ.get("TOY_LACKS", ""),
 )
 
 if __name__ == "__main__":
