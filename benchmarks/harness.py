@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -107,6 +108,7 @@ def _main(suite: Suite, arguments: list[str] | None) -> int:
     if asked.show:
         print(suite.show(read(asked.output)))
         return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a queue's time limit is an interruption, too
     if suite.lacks and (lack := suite.lacks()):
         print(f"{suite.name}: {lack}", file=sys.stderr)
         return _LACKING
@@ -131,8 +133,12 @@ def _run(suite: Suite, asked: argparse.Namespace, work: Path) -> int:
                 write_line(file, result)
                 done.append(result)
     except KeyboardInterrupt:
-        print(f"interrupted: {len(done)} lines are kept in {partial}", file=sys.stderr)
+        kept = f"{len(done)} line{'s' * (len(done) != 1)} kept in {partial}" if done else "nothing was measured yet"
+        print(f"interrupted: {kept}", file=sys.stderr)
         return _INTERRUPTED
+    finally:
+        if partial.exists() and not partial.stat().st_size:
+            partial.unlink()
     partial.replace(asked.output)
     print(suite.show(done))
     print(f"{asked.output}: {len(done)} lines", file=sys.stderr)

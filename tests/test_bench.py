@@ -119,6 +119,13 @@ def test_a_process_that_is_killed_is_told_and_the_others_go_on(toy_results):
     assert toy_results["second", "ailab_dataproc"].seconds
 
 
+def test_what_a_killed_process_has_started_is_ended(tmp_path):
+    words = ["--only", "first, dying", "--rounds", 1, "--folder", tmp_path, "--output", tmp_path / "o.jsonl"]
+    assert script(TOY, *words).returncode == 1
+    left = Path("/proc") / (tmp_path / "toy-100" / "left").read_text() / "stat"
+    assert not left.exists() or left.read_text().split()[2] == "Z"
+
+
 def test_a_run_with_a_wrong_answer_ends_with_exit_code_1(toy):
     assert toy[1].returncode == 1
 
@@ -144,9 +151,32 @@ def test_ctrl_c_keeps_what_was_measured_and_says_where(tmp_path):
     _, told = running.communicate()
     kept = tmp_path / "toy.partial.jsonl"
     assert running.returncode == 130
-    assert f"interrupted: 1 lines are kept in {kept}" in told
+    assert f"interrupted: 1 line kept in {kept}" in told
     assert len(results.read(kept)[0].seconds) >= 2
     assert not output.exists()
+
+
+def test_what_was_interrupted_before_a_number_leaves_no_file(tmp_path):
+    words = [
+        sys.executable,
+        TOY,
+        "--wait",
+        100,
+        "--only",
+        "peer",
+        "--log",
+        tmp_path / "log",
+        "--output",
+        tmp_path / "o",
+    ]
+    running = subprocess.Popen(list(map(str, words)), stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not (tmp_path / "log").exists():
+        assert running.poll() is None
+        time.sleep(0.05)
+    running.terminate()
+    _, told = running.communicate()
+    assert "interrupted: nothing was measured yet" in told
+    assert [one.name for one in tmp_path.iterdir()] == ["log"]
 
 
 def test_what_was_interrupted_is_no_result_of_a_folder(tmp_path):
