@@ -18,6 +18,7 @@ from ailab_dataproc.report import count_bytes
 
 _WIDE = 8.6  # inches
 _BARS = 60  # at most, in one picture
+_TIE = 7  # the colour and marker of what the rounds can't tell
 _FAR = 30  # times between the least and the most, from which an axis is logarithmic
 
 
@@ -103,10 +104,10 @@ def _versus(suite: str, pairs: Sequence[Versus]) -> Picture:
     labels = [f"{one.case}  ({one.peer.label})" for one in pairs]
     figure, axes = _axes(1.1 + 0.27 * len(pairs), wide=_WIDE if max(map(len, labels)) < 45 else 11)
     for row, one in enumerate(pairs):
-        ours = one.ratio.value <= findings.NEAR
         low, high = one.ratio.low or one.ratio.value, one.ratio.high or one.ratio.value
-        axes.plot([low, high], [row, row], color=COLOURS[0 if ours else 1], linewidth=2, alpha=0.5)
-        axes.plot(one.ratio.value, row, MARKERS[0 if ours else 1], color=COLOURS[0 if ours else 1], markersize=7)
+        style = 0 if high < 1 else 1 if low > 1 else _TIE
+        axes.plot([low, high], [row, row], color=COLOURS[style], linewidth=2, alpha=0.6)
+        axes.plot(one.ratio.value, row, MARKERS[style], color=COLOURS[style], markersize=7)
     axes.set_yticks(range(len(pairs)), labels, fontsize=9)
     axes.set_ylim(len(pairs) - 0.4, -0.6)
     axes.axvline(1, color=TEXT, linewidth=1)
@@ -121,8 +122,8 @@ def _versus(suite: str, pairs: Sequence[Versus]) -> Picture:
     return Picture(
         _name(suite, "versus"),
         f"{suite}: ailab_dataproc beside the fastest peer",
-        "Left of the line we are faster, right of it the peer is; a bar that crosses the line is a tie. "
-        "Circles: as fast as the fastest or faster, squares: slower.",
+        "Left of the line we are faster (circles), right of it the peer is (squares); "
+        "where the 95 % interval crosses the line, the rounds can't tell (stars).",
         f"Our time over the fastest peer's in {len(pairs)} cases; below 1 in {faster}. The table has all numbers.",
         figure,
     )
@@ -254,7 +255,7 @@ def _gpu(limits: Sequence[Result], rest: Sequence[Result]) -> Picture:
     return Picture(
         "gpu-limits",
         "gpu: GB/s against the limits of the machine",
-        "Longer bars are faster; dashed lines are what copies and the disk of this machine reach at best.",
+        "Longer bars are faster, blue ones are on the GPU; dashed lines are what copies and the disk of this machine reach at best.",
         f"GB/s of {len(rest)} loads beside {len(limits)} limits.",
         figure,
     )
@@ -287,7 +288,7 @@ def _grouped(results: list[Result], value: Any, show: Any, spread: Any = None) -
         at += 1
         for one in of:
             number = value(one)
-            colour = COLOURS[0 if findings.is_ours(one) else 7]
+            colour = COLOURS[0 if findings.is_ours(one) or "cudf" in one.way else 7]
             axes.barh(at, number, 0.72, color=colour, xerr=spread(one) if spread else None, ecolor=TEXT)
             far = number + (spread(one) if spread else 0)
             axes.annotate(show(number), (far, at), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
