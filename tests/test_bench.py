@@ -489,6 +489,7 @@ def test_names_of_results_are_no_html(page):
 
 def test_the_page_says_what_wins_where_and_what_has_become_slower(page):
     text = page.read_text(encoding="utf-8")
+    assert "Of 2 cases with a peer, ailab_dataproc is faster than the fastest peer in 1, slower in 0" in text
     assert "load, fastest: ailab_dataproc, pandas up to" in text
     assert "strong, speed-up with workers: a 4.00 times with 4 (100% of ideal)." in text
     assert "8 worse and 0 better" in text
