@@ -497,9 +497,10 @@ def test_the_page_says_what_wins_where_and_what_has_become_slower(page):
 
 def test_the_page_says_that_no_gpu_was_measured(tmp_path):
     pytest.importorskip("matplotlib")
-    results.write([made()], tmp_path / "a.jsonl")
+    results.write([made(seconds=(1.0,))], tmp_path / "a.jsonl")
     assert bench("report", tmp_path / "a.jsonl", "-o", tmp_path / "p.html").returncode == 0
     assert "Not run: these results hold no lines of the suite" in (tmp_path / "p.html").read_text()
+    assert "1 way was measured once" in (tmp_path / "p.html").read_text()
 
 
 def test_the_pictures_are_files_too(page):
