@@ -271,7 +271,8 @@ def noise(results: Sequence[Result]) -> Iterator[str]:
     """How far the rounds of a median lie apart."""
     once = sum(len(one.seconds) == 1 for one in results)
     if once:
-        yield f"{once} way{'s were' if once > 1 else ' was'} measured once, which tells nothing of the noise: give --rounds 5."
+        verb = "s were" if once > 1 else " was"
+        yield f"{once} way{verb} measured once, which tells nothing of the noise: give --rounds 5."
     shares = sorted(mad(one.seconds) / one.typical for one in results if len(one.seconds) > 1 and one.typical)
     if shares:
         yield (
