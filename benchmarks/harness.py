@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -32,7 +33,7 @@ from space import check_space
 from ailab_dataproc.errors import AilabError, require
 
 SCALES = ("small", "medium", "large")
-_BAD_INPUT, _FAILED, _INTERRUPTED = 2, 1, 130  # exit codes
+_FAILED, _BAD_INPUT, _LACKING, _INTERRUPTED = 1, 2, 3, 130  # exit codes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +67,12 @@ class Suite:
     rounds: int = 5
     disk: float = 0  # bytes a row, at most
     memory: float = 0  # bytes a row, at most; of the largest way
+    lacks: Callable[[], str] | None = None  # what is missing on this machine, in a sentence; nothing where it can run
     limit: float = 1800  # seconds of a measurement
 
 
 def main(suite: Suite, arguments: list[str] | None = None) -> None:
-    """Run a suite's script; the process ends with 1 where a measurement failed, and with 2 for bad input."""
+    """Run a suite's script; it ends with 1 where a measurement failed, 2: bad input, 3: not on this machine."""
     try:
         code = _main(suite, arguments)
     except AilabError as error:
@@ -107,6 +109,10 @@ def _main(suite: Suite, arguments: list[str] | None) -> int:
     if asked.show:
         print(suite.show(read(asked.output)))
         return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a queue's time limit is an interruption, too
+    if suite.lacks and (lack := suite.lacks()):
+        print(f"{suite.name}: {lack}", file=sys.stderr)
+        return _LACKING
     with tempfile.TemporaryDirectory(prefix=f"bench-{suite.name}-") as temporary:
         return _run(suite, asked, asked.folder or Path(temporary))
 
@@ -128,8 +134,12 @@ def _run(suite: Suite, asked: argparse.Namespace, work: Path) -> int:
                 write_line(file, result)
                 done.append(result)
     except KeyboardInterrupt:
-        print(f"interrupted: {len(done)} lines are kept in {partial}", file=sys.stderr)
+        kept = f"{len(done)} line{'s' * (len(done) != 1)} kept in {partial}" if done else "nothing was measured yet"
+        print(f"interrupted: {kept}", file=sys.stderr)
         return _INTERRUPTED
+    finally:
+        if partial.exists() and not partial.stat().st_size:
+            partial.unlink()
     partial.replace(asked.output)
     print(suite.show(done))
     print(f"{asked.output}: {len(done)} lines", file=sys.stderr)

@@ -15,6 +15,7 @@ from ailab_dataproc.schema import CONTRACTS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+MEASURED = README + (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
 BASKETS = '{"id": 1, "items": [3, 4], "prices": [10.0, 2.5]}\n{"id": 2, "items": [], "prices": []}\n'
 
 
@@ -73,23 +74,23 @@ def test_the_table_of_types_is_the_contract_of_the_code():
 
 def test_the_table_of_speeds_holds_the_measured_numbers():
     results = [json.loads(line) for line in (ROOT / "benchmarks/results/prepare.jsonl").read_text().splitlines()]
-    assert results[0]["machine"]["cpu"] in README
+    assert results[0]["machine"]["cpu"] in MEASURED
     for one in results:
-        assert f"{one['rows_per_second'] / 1000:,.0f} k" in README, one["way"]
+        assert f"{one['rows_per_second'] / 1000:,.0f} k" in MEASURED, one["way"]
 
 
 def test_the_table_of_batches_holds_the_measured_numbers():
     results = [json.loads(line) for line in (ROOT / "benchmarks/results/batches.jsonl").read_text().splitlines()]
     for one in results:
         if "rows_per_second" in one:
-            assert f"{one['rows_per_second'] / 1000:,.0f} k" in README, one["engine"]
+            assert f"{one['rows_per_second'] / 1000:,.0f} k" in MEASURED, one["engine"]
 
 
 def test_the_tables_of_loading_are_made_from_the_results():
     shown = run(ROOT, [sys.executable, "benchmarks/load.py", "--show"]).stdout
     assert shown.count("| --- |") > 5
     for line in shown.splitlines():
-        assert line in README
+        assert line in MEASURED
 
 
 def test_every_command_that_the_readme_names_exists():
