@@ -14,16 +14,20 @@ from __future__ import annotations
 
 import argparse
 import heapq
-import json
 import math
 import random
-import statistics
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from machine import write_results
+from machine import stamp
+from results import Result, by_case, read_all, write
+from shown import hours
+from spread import median
+
+from ailab_dataproc.errors import AilabError, InvalidRequest
 
 RESULTS = Path(__file__).parent / "results"
 ROW = 123  # bytes of Arrow of a row of the ad log (results/prepare.jsonl)
@@ -34,7 +38,16 @@ PUBLISHED = 600  # shards that are renamed in the bucket a second: 100 at a time
 SIZES = {"1 TB": 10**12, "100 TB": 10**14}
 WORKERS = (8, 64, 512)
 SPREAD = 0.3  # of a task's seconds: the standard deviation of their logarithm
-PARTS = ("computing", "storage", "scheduler", "stragglers", "publishing")
+TRAFFIC = {  # bytes that are read and written for a byte of Arrow
+    "prepare, Parquet": SOURCES + STORED["parquet"],
+    "prepare, both formats": SOURCES + sum(STORED.values()),
+    "load": STORED["parquet"],
+}
+_MEASURED = {  # the suite, and what its line has
+    "prepare, Parquet": ("prepare", {"kind": "log", "way": "ours, Parquet, threads", "workers": 1}),
+    "prepare, both formats": ("prepare", {"kind": "log", "way": "ours, both formats, threads", "workers": 1}),
+    "load": ("load", {"data": "log", "what": "whole", "way": "ailab_dataproc", "object": "Arrow table"}),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,50 +98,68 @@ def bottleneck(job: Job, total: float) -> tuple[str, dict[str, float]]:
     return max(saved, key=lambda name: saved[name]), saved
 
 
-def costs() -> dict[str, float]:
-    """Seconds of a core per byte of Arrow, and of the scheduler per task, as measured on this machine."""
-    prepare = {one["way"]: one for one in _lines("prepare") if one.get("sources") == "log"}
-    loads = [
-        one for one in _lines("load") if (one["data"], one["case"], one["way"]) == ("log", "whole", "ailab_dataproc")
-    ]
-    load = next(one for one in loads if one["object"] == "Arrow table")
-    scheduler = [one["seconds_a_task"] for one in _lines("workers") if "seconds_a_task" in one]
-    return {
-        "prepare, Parquet": 1 / (_median(prepare["Parquet, 1 thread"]["all"]) * ROW),
-        "prepare, both formats": 1 / (_median(prepare["both formats, 1 thread"]["all"]) * ROW),
-        "load": _median(load["cpu_seconds"]) / load["bytes"],
-        "scheduler": _median(scheduler) if scheduler else 1 / 330,
-    }
+def costs(measured: Sequence[Result]) -> dict[str, float]:
+    """Seconds of a core per byte of Arrow, and of the scheduler per task, as measured.
+
+    Raises:
+        InvalidRequest: one of them isn't among the results.
+    """
+    found = {name: _each_byte(measured, suite, wanted) for name, (suite, wanted) in _MEASURED.items()}
+    missing = [name for name, one in found.items() if one is None]
+    if missing:
+        suites = sorted({_MEASURED[name][0] for name in missing})
+        raise InvalidRequest(
+            f"{RESULTS}: hold no seconds of {', '.join(missing)}, wanted one of each. "
+            f"Measure: ailab-dataproc bench run {' '.join(suites)}."
+        )
+    tasks = [one.number("seconds_a_task") for one in measured if one.suite == "workers"]
+    told = [one for one in tasks if one]
+    return {name: one for name, one in found.items() if one} | {"scheduler": min(told) if told else 1 / 330}
 
 
-def main() -> None:
+def _each_byte(measured: Sequence[Result], suite: str, wanted: Mapping[str, Any]) -> float | None:
+    for one in measured:
+        fields = {"case": one.case, "way": one.way, "workers": one.workers, **one.extra}
+        if one.suite == suite and one.bytes and one.typical and wanted.items() <= fields.items():
+            work = median(one.cpu_seconds) if one.cpu_seconds and suite == "load" else one.typical
+            return work / one.bytes
+    return None
+
+
+def main(arguments: list[str] | None = None) -> int:
     """Simulate all, write, and print a table."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--results", type=Path, default=RESULTS, help="of prepare, load and workers")
     options.add_argument("--cores", type=int, default=16, help="of a worker")
     options.add_argument("--network", type=float, default=1.25, help="GB/s of a worker (10 Gbit/s)")
     options.add_argument("--bucket", type=float, default=25, help="GB/s of all workers (200 Gbit/s)")
     options.add_argument("--output", type=Path, default=RESULTS / "model.jsonl")
-    asked = options.parse_args()
-    results = list(_all(asked.cores, asked.network * 1e9, asked.bucket * 1e9))
-    write_results(results, asked.output)
-    print(f"On paper: {asked.cores} cores a worker, {asked.network} GB/s each, {asked.bucket} GB/s in all")
-    print(f"{'what':22} {'size':>7} {'workers':>7} {'time':>9} {'efficiency':>10}  bottleneck")
-    for one in results:
-        told = f"{one['what']:22} {one['size']:>7} {one['workers']:7} {_clock(one['seconds']):>9}"
-        print(f"{told} {one['efficiency']:10.0%}  {one['bottleneck']}")
+    asked = options.parse_args(arguments)
+    try:
+        found = costs(read_all([asked.results])[0])
+        results = list(simulated(found, asked.cores, asked.network * 1e9, asked.bucket * 1e9))
+        write(results, asked.output)
+    except AilabError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"On paper: {asked.cores} cores a worker, {asked.network} GB/s each, {asked.bucket} GB/s in all\n")
+    print(table(results))
+    return 0
 
 
-def _all(cores: int, network: float, bucket: float) -> Iterator[dict[str, Any]]:
-    found = costs()
-    what = {
-        "prepare, Parquet": SOURCES + STORED["parquet"],
-        "prepare, both formats": SOURCES + sum(STORED.values()),
-        "load": STORED["parquet"],
-    }
-    for name, traffic in what.items():
+def simulated(found: Mapping[str, float], cores: int, network: float, bucket: float) -> Iterator[Result]:
+    """A line for each work, size and number of workers; its seconds are no measurement.
+
+    Args:
+        found: see `costs`.
+        cores: of a worker.
+        network: bytes a second of a worker.
+        bucket: bytes a second of all together.
+    """
+    marks = stamp()
+    for name, traffic in TRAFFIC.items():
         for size, count in SIZES.items():
             tasks = math.ceil(count / SHARD)
-            alone = tasks * found[name] * SHARD
             for workers in WORKERS:
                 job = Job(
                     tasks=tasks,
@@ -142,48 +173,36 @@ def _all(cores: int, network: float, bucket: float) -> Iterator[dict[str, Any]]:
                     spread=SPREAD,
                     publishing=0 if name == "load" else tasks * (2 if "both" in name else 1) / PUBLISHED,
                 )
-                seconds = simulate(job)
-                part, saved = bottleneck(job, seconds)
-                yield {
-                    "suite": "model",
-                    "what": name,
-                    "size": size,
-                    "workers": workers,
-                    "seconds": seconds,
-                    "efficiency": alone / (seconds * job.cores),
-                    "bottleneck": part,
-                    "saved": saved,
-                    "assumed": asdict(job),
-                }
+                yield _line(f"{name}, {size}", count, job, marks)
 
 
-def _lines(suite: str) -> list[dict[str, Any]]:
-    file = RESULTS / f"{suite}.jsonl"
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+def _line(case: str, count: int, job: Job, marks: Mapping[str, Any]) -> Result:
+    seconds = simulate(job)
+    part, saved = bottleneck(job, seconds)
+    extra = {
+        "on_paper": True,
+        "efficiency": job.tasks * job.computing / (seconds * job.cores),
+        "bottleneck": part,
+        "saved": saved,
+        "assumed": asdict(job),
+    }
+    told: dict[str, Any] = {"suite": "model", "case": case, "way": "on paper", "workers": job.workers, **marks}
+    return Result(**told, rows=count // ROW, bytes=count, seconds=(seconds,), extra=extra)
 
 
-def _median(values: Any) -> float:
-    return statistics.median(values) if isinstance(values, list) else float(values)
+def cell(one: Result) -> str:
+    """The time, and what it would gain most from."""
+    return f"{hours(one.typical or 0)} ({one.extra['bottleneck']})"
 
 
-def _clock(seconds: float) -> str:
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"
-
-
-def told(results: list[Mapping[str, Any]]) -> str:
-    """The table of the README."""
-    head = "| on paper | size | " + " | ".join(f"{workers} workers" for workers in WORKERS) + " |"
-    lines = [head, "| --- | --- |" + " --- |" * len(WORKERS)]
-    for what in dict.fromkeys(one["what"] for one in results):
-        for size in SIZES:
-            each = [one for one in results if (one["what"], one["size"]) == (what, size)]
-            cells = " | ".join(f"{_clock(one['seconds'])} ({one['bottleneck']})" for one in each)
-            lines.append(f"| {what} | {size} | {cells} |")
+def table(results: Sequence[Result]) -> str:
+    """A Markdown table: a line for each work and size."""
+    workers = sorted({one.workers or 0 for one in results})
+    lines = [f"| on paper | {' | '.join(f'{one} workers' for one in workers)} |", "| --- " * (len(workers) + 1) + "|"]
+    for case, of in by_case(results):
+        lines.append(f"| {case} | {' | '.join(map(cell, of))} |")
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

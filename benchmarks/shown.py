@@ -22,6 +22,14 @@ def seconds(value: float) -> str:
     return f"{number:,.{digits}f} {unit}"
 
 
+def hours(value: float) -> str:
+    """A long time for people: ``2.5 h``, ``7.0 min``, ``12 s``."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if value >= size:
+            return f"{value / size:,.1f} {unit}"
+    return f"{value:.0f} s"
+
+
 def fastest(results: Iterable[Result]) -> dict[int | None, float]:
     """The least median of the seconds for each number of rows; what is no way but a floor below all doesn't count."""
     found: dict[int | None, float] = {}
@@ -44,4 +52,5 @@ def _table(case: str, results: list[Result]) -> Iterable[str]:
         times = f"{one.typical / best[one.rows]:.2f}" if best.get(one.rows) else ""
         cpu = seconds(sum(one.cpu_seconds) / len(one.cpu_seconds)) if one.cpu_seconds else ""
         memory = count_bytes(int(one.memory)) if one.memory else ""
-        yield f"| {label} | {seconds(one.typical)} | ± {seconds(mad(one.seconds))} | {times} | {cpu} | {memory} |"
+        spread = f"± {seconds(mad(one.seconds))}" if len(one.seconds) > 1 else ""
+        yield f"| {label} | {seconds(one.typical)} | {spread} | {times} | {cpu} | {memory} |"
