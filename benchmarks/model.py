@@ -147,7 +147,9 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def simulated(found: Mapping[str, float], cores: int, network: float, bucket: float) -> Iterator[Result]:
+def simulated(
+    found: Mapping[str, float], cores: int, network: float, bucket: float, sizes: Mapping[str, int] = SIZES
+) -> Iterator[Result]:
     """A line for each work, size and number of workers; its seconds are no measurement.
 
     Args:
@@ -155,10 +157,11 @@ def simulated(found: Mapping[str, float], cores: int, network: float, bucket: fl
         cores: of a worker.
         network: bytes a second of a worker.
         bucket: bytes a second of all together.
+        sizes: bytes as Arrow, by what they are called.
     """
     marks = stamp()
     for name, traffic in TRAFFIC.items():
-        for size, count in SIZES.items():
+        for size, count in sizes.items():
             tasks = math.ceil(count / SHARD)
             for workers in WORKERS:
                 job = Job(
