@@ -22,7 +22,7 @@ import numpy as np
 from clock import WrongAnswer, clocked
 from harness import Point, Suite, main
 from results import Result
-from shown import grid
+from shown import grid, seconds
 from spread import median
 
 import ailab_dataproc as adp
@@ -127,9 +127,9 @@ def show(results: list[Result]) -> str:
             return ""
         if case == PEAK:
             return count_bytes(int(one.memory)) if one.memory else ""
-        return f"{median(one.cpu_seconds):.3f}" if one.cpu_seconds else "refused"
+        return seconds(median(one.cpu_seconds)) if one.cpu_seconds else "refused"
 
-    return grid("seconds of CPU", [*cases[:1], PEAK, *cases[1:]] if cases[0] == LOAD else cases, ways, cell)
+    return grid("CPU time", [*cases[:1], PEAK, *cases[1:]] if cases[0] == LOAD else cases, ways, cell)
 
 
 SUITE = Suite(
