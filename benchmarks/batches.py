@@ -184,9 +184,9 @@ def measure(point: Point, folder: Path) -> dict[str, Any]:
     case = point.case.removeprefix("memory, ")
     for _ in islice(batches(work, case, min(take, FEW)), 1):
         pass
-    before, first, rows, total = resident_memory(), 0.0, 0, 0
+    first, rows, total = 0.0, 0, 0
     with Clock() as clock:
-        started = time.perf_counter()
+        before, started = resident_memory(), time.perf_counter()
         for batch in batches(work, case, take):
             items = np.asarray(batch["item"])
             rows, total = rows + items.size, total + int(items.sum())

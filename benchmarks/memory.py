@@ -5,7 +5,8 @@
 
 --rows are those of the ad log; the others have so many that medium makes 250 to 500 MB of each as Arrow. What counts is
 the largest resident set of the process (VmHWM) less what it had before, `measured`; libraries are imported by a load of
-no row. `predicted` is `Backend.peak` of the plan's need, made in the same process.
+no row. `predicted` is `Backend.peak` of the plan's need, made in the same process. What a process takes for the first
+load of any size, some 30 MB, isn't predicted: at the small scale it weighs more than the rows.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ def measure(point: Point, folder: Path) -> dict[str, Any]:
     adp.load(name, split="train[:0]", **given)
     need = adp.plan(name, split="train", **given).need
     predicted = backend(given["backend"]).peak(need)
-    before = resident_memory()
     with Clock() as clock:
+        before = resident_memory()
         found = adp.load(name, split="train", **given)
     rows = len(next(iter(found.values()))) if isinstance(found, dict) else len(found)
     if rows != need.rows:

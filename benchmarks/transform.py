@@ -81,8 +81,8 @@ def measure(point: Point, folder: Path) -> dict[str, Any]:
     function, runner = FUNCTIONS[point.case], WAYS[point.way]
     plan = adp.plan(LOG, split="train", columns=USED, data_dir=str(folder))
     _run(function, runner, f"train[:{WARM}]", folder)
-    before = resident_memory()
     with Clock() as clock:
+        before = resident_memory()
         rows, told = _run(function, runner, "train", folder)
     if rows != plan.need.rows:
         raise WrongAnswer(f"{rows} rows, wanted {plan.need.rows}")
