@@ -1,6 +1,7 @@
 """On paper: how long 1 TB and 100 TB would take on 8, 64 and 512 workers. A model and a simulation; nothing was run.
 
     python benchmarks/model.py [--cores 16] [--network 1.25] [--bucket 25] [--output benchmarks/results/model.jsonl]
+    python benchmarks/model.py --show    # the table of the README
 
 Measured here, from the files in results/: seconds of a core per byte of Arrow to prepare and to load (prepare.jsonl,
 load.jsonl) and the scheduler's time for a task (workers.jsonl, else 3 ms). Assumed, and said in each result: cores a
@@ -17,37 +18,29 @@ import heapq
 import math
 import random
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from machine import stamp
-from results import Result, by_case, read_all, write
-from shown import hours
+from results import Result, read, write
+from shown import grid, hours
 from spread import median
 
 from ailab_dataproc.errors import AilabError, InvalidRequest
 
 RESULTS = Path(__file__).parent / "results"
-ROW = 123  # bytes of Arrow of a row of the ad log (results/prepare.jsonl)
+ROW = 123  # bytes of Arrow of a row of the ad log
 SHARD = 128 * 10**6  # bytes of Arrow
 STORED = {"parquet": 0.25, "tfrecord": 2.6}  # bytes in the bucket for a byte of Arrow
 SOURCES = 1.0  # bytes of CSV that are read for a byte of Arrow
+SCHEDULER = 0.003  # seconds a task, where workers.jsonl isn't there
 PUBLISHED = 600  # shards that are renamed in the bucket a second: 100 at a time, 0.1 s each, for two formats
 SIZES = {"1 TB": 10**12, "100 TB": 10**14}
 WORKERS = (8, 64, 512)
 SPREAD = 0.3  # of a task's seconds: the standard deviation of their logarithm
-TRAFFIC = {  # bytes that are read and written for a byte of Arrow
-    "prepare, Parquet": SOURCES + STORED["parquet"],
-    "prepare, both formats": SOURCES + sum(STORED.values()),
-    "load": STORED["parquet"],
-}
-_MEASURED = {  # the suite, and what its line has
-    "prepare, Parquet": ("prepare", {"kind": "log", "way": "ours, Parquet, threads", "workers": 1}),
-    "prepare, both formats": ("prepare", {"kind": "log", "way": "ours, both formats, threads", "workers": 1}),
-    "load": ("load", {"data": "log", "what": "whole", "way": "ailab_dataproc", "object": "Arrow table"}),
-}
+PARTS = ("computing", "storage", "scheduler", "stragglers", "publishing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,70 +91,72 @@ def bottleneck(job: Job, total: float) -> tuple[str, dict[str, float]]:
     return max(saved, key=lambda name: saved[name]), saved
 
 
-def costs(measured: Sequence[Result]) -> dict[str, float]:
+def costs(results: Path) -> dict[str, float]:
     """Seconds of a core per byte of Arrow, and of the scheduler per task, as measured.
 
+    Args:
+        results: the folder with prepare.jsonl, load.jsonl and, where there is one, workers.jsonl.
+
     Raises:
-        InvalidRequest: one of them isn't among the results.
+        InvalidRequest: something was not measured.
     """
-    found = {name: _each_byte(measured, suite, wanted) for name, (suite, wanted) in _MEASURED.items()}
-    missing = [name for name, one in found.items() if one is None]
-    if missing:
-        suites = sorted({_MEASURED[name][0] for name in missing})
-        raise InvalidRequest(
-            f"{RESULTS}: hold no seconds of {', '.join(missing)}, wanted one of each. "
-            f"Measure: ailab-dataproc bench run {' '.join(suites)}."
-        )
-    tasks = [one.number("seconds_a_task") for one in measured if one.suite == "workers"]
-    told = [one for one in tasks if one]
-    return {name: one for name, one in found.items() if one} | {"scheduler": min(told) if told else 1 / 330}
+    prepared, loaded = read(results / "prepare.jsonl"), read(results / "load.jsonl")
+    alone = {"case": "from the generator", "workers": 1}
+    table = _find(loaded, case="Arrow table: log, whole", way="ailab_dataproc")
+    workers = results / "workers.jsonl"
+    tasks = [one.number("seconds_a_task") for one in read(workers)] if workers.exists() else []
+    known = [one for one in tasks if one]
+    return {
+        "prepare, Parquet": _cost(_find(prepared, way="ours, Parquet, threads", **alone)),
+        "prepare, both formats": _cost(_find(prepared, way="ours, both formats, threads", **alone)),
+        "load": median(table.cpu_seconds) / (table.bytes or 0),
+        "scheduler": median(known) if known else SCHEDULER,
+    }
 
 
-def _each_byte(measured: Sequence[Result], suite: str, wanted: Mapping[str, Any]) -> float | None:
-    for one in measured:
-        fields = {"case": one.case, "way": one.way, "workers": one.workers, **one.extra}
-        if one.suite == suite and one.bytes and one.typical and wanted.items() <= fields.items():
-            work = median(one.cpu_seconds) if one.cpu_seconds and suite == "load" else one.typical
-            return work / one.bytes
-    return None
+def _find(results: Iterable[Result], **wanted: Any) -> Result:
+    for one in results:
+        if one.typical and one.bytes and all(getattr(one, name) == value for name, value in wanted.items()):
+            return one
+    told = ", ".join(f"{name} {value!r}" for name, value in wanted.items())
+    raise InvalidRequest(f"results: hold no measurement of {told}. Measure it: ailab-dataproc bench run prepare load.")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Simulate all, write, and print a table."""
+def _cost(one: Result) -> float:
+    """Seconds for a byte of Arrow."""
+    return (one.typical or 0) / (one.bytes or 1)
+
+
+def main() -> int:
+    """Simulate all, write, and print a table; returns the exit code."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--results", type=Path, default=RESULTS, help="of prepare, load and workers")
     options.add_argument("--cores", type=int, default=16, help="of a worker")
     options.add_argument("--network", type=float, default=1.25, help="GB/s of a worker (10 Gbit/s)")
     options.add_argument("--bucket", type=float, default=25, help="GB/s of all workers (200 Gbit/s)")
+    options.add_argument("--results", type=Path, default=RESULTS, help="the folder of what was measured")
     options.add_argument("--output", type=Path, default=RESULTS / "model.jsonl")
-    asked = options.parse_args(arguments)
+    options.add_argument("--show", action="store_true", help="print the table of results that are there")
+    asked = options.parse_args()
     try:
-        found = costs(read_all([asked.results])[0])
-        results = list(simulated(found, asked.cores, asked.network * 1e9, asked.bucket * 1e9))
-        write(results, asked.output)
+        results = read(asked.output) if asked.show else list(_all(asked))
+        if not asked.show:
+            write(results, asked.output)
     except AilabError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"On paper: {asked.cores} cores a worker, {asked.network} GB/s each, {asked.bucket} GB/s in all\n")
-    print(table(results))
+    print(show(results))
     return 0
 
 
-def simulated(
-    found: Mapping[str, float], cores: int, network: float, bucket: float, sizes: Mapping[str, int] = SIZES
-) -> Iterator[Result]:
-    """A line for each work, size and number of workers; its seconds are no measurement.
-
-    Args:
-        found: see `costs`.
-        cores: of a worker.
-        network: bytes a second of a worker.
-        bucket: bytes a second of all together.
-        sizes: bytes as Arrow, by what they are called.
-    """
-    marks = stamp()
-    for name, traffic in TRAFFIC.items():
-        for size, count in sizes.items():
+def _all(asked: argparse.Namespace) -> Iterator[Result]:
+    found, marks = costs(asked.results), stamp(asked.results)
+    what = {
+        "prepare, Parquet": SOURCES + STORED["parquet"],
+        "prepare, both formats": SOURCES + sum(STORED.values()),
+        "load": STORED["parquet"],
+    }
+    for name, traffic in what.items():
+        for size, count in SIZES.items():
             tasks = math.ceil(count / SHARD)
             for workers in WORKERS:
                 job = Job(
@@ -169,42 +164,42 @@ def simulated(
                     computing=found[name] * SHARD,
                     traffic=traffic * SHARD,
                     scheduler=found["scheduler"],
-                    cores=workers * cores,
+                    cores=workers * asked.cores,
                     workers=workers,
-                    network=network,
-                    bucket=bucket,
+                    network=asked.network * 1e9,
+                    bucket=asked.bucket * 1e9,
                     spread=SPREAD,
                     publishing=0 if name == "load" else tasks * (2 if "both" in name else 1) / PUBLISHED,
                 )
-                yield _line(f"{name}, {size}", count, job, marks)
+                seconds = simulate(job)
+                part, saved = bottleneck(job, seconds)
+                told = {"on_paper": True, "efficiency": tasks * job.computing / (seconds * job.cores)}
+                told |= {"what": name, "size": size, "bottleneck": part, "saved": saved, "assumed": asdict(job)}
+                yield Result(
+                    suite="model",
+                    case=f"on paper: {name}, {size}",
+                    way="simulated",
+                    workers=workers,
+                    rows=count // ROW,
+                    bytes=count,
+                    seconds=(seconds,),
+                    extra=told,
+                    **marks,
+                )
 
 
-def _line(case: str, count: int, job: Job, marks: Mapping[str, Any]) -> Result:
-    seconds = simulate(job)
-    part, saved = bottleneck(job, seconds)
-    extra = {
-        "on_paper": True,
-        "efficiency": job.tasks * job.computing / (seconds * job.cores),
-        "bottleneck": part,
-        "saved": saved,
-        "assumed": asdict(job),
-    }
-    told: dict[str, Any] = {"suite": "model", "case": case, "way": "on paper", "workers": job.workers, **marks}
-    return Result(**told, rows=count // ROW, bytes=count, seconds=(seconds,), extra=extra)
+def show(results: list[Result]) -> str:
+    """The table of the README: time, efficiency and bottleneck."""
+    cells = {(one.case, f"{one.workers} workers"): one for one in results}
 
+    def cell(case: str, workers: str) -> str:
+        one = cells.get((case, workers))
+        if one is None or one.typical is None:
+            return ""
+        return f"{hours(one.typical)}, {one.extra['efficiency']:.0%} ({one.extra['bottleneck']})"
 
-def cell(one: Result) -> str:
-    """The time, and what it would gain most from."""
-    return f"{hours(one.typical or 0)} ({one.extra['bottleneck']})"
-
-
-def table(results: Sequence[Result]) -> str:
-    """A Markdown table: a line for each work and size."""
-    workers = sorted({one.workers or 0 for one in results})
-    lines = [f"| on paper | {' | '.join(f'{one} workers' for one in workers)} |", "| --- " * (len(workers) + 1) + "|"]
-    for case, of in by_case(results):
-        lines.append(f"| {case} | {' | '.join(map(cell, of))} |")
-    return "\n".join(lines)
+    cases, workers = (list(dict.fromkeys(key[at] for key in cells)) for at in (0, 1))
+    return grid("nothing was run", cases, workers, cell)
 
 
 if __name__ == "__main__":

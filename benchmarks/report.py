@@ -192,7 +192,7 @@ def _paper(results: list[Result]) -> dict[str, Any] | None:
         "assumed": f"{told}, {assumed['bucket'] / 1e9:g} GB/s of the bucket for all together, "
         f"{assumed['scheduler'] * 1e3:.1f} ms of the scheduler for each task",
         "head": [f"{one} workers" for one in workers],
-        "rows": [(case, [_paper_cell(one) for one in of]) for case, of in by_case(results)],
+        "rows": [(case.removeprefix("on paper: "), [_paper_cell(one) for one in of]) for case, of in by_case(results)],
     }
 
 

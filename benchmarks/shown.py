@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from results import Result, by_case
 from spread import mad
@@ -13,6 +13,14 @@ from ailab_dataproc.report import count_bytes
 def tables(results: list[Result]) -> str:
     """A table for each case: seconds with their spread, times the fastest, CPU time and peak memory."""
     return "\n\n".join("\n".join(_table(case, of)) for case, of in by_case(results))
+
+
+def grid(corner: str, rows: Iterable[str], columns: Iterable[str], cell: Callable[[str, str], str]) -> str:
+    """A table of rows by columns; `cell` gets the names of both."""
+    names = list(columns)
+    lines = [f"| {' | '.join([corner, *names])} |", "| --- " * (len(names) + 1) + "|"]
+    lines += [f"| {' | '.join([row, *(cell(row, name) for name in names)])} |" for row in rows]
+    return "\n".join(lines)
 
 
 def seconds(value: float) -> str:
