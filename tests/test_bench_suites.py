@@ -336,8 +336,9 @@ def test_one_core_takes_the_sum_of_its_tasks():
 
 
 def test_stragglers_only_lengthen():
-    even = model.simulate(changed(spread=0.0, cores=512))
-    assert even < model.simulate(changed(spread=0.3, cores=512)) < model.simulate(changed(spread=1.0, cores=512))
+    even = model.simulate(changed(spread=0.0, cores=512, bucket=10**12))
+    little, much = (model.simulate(changed(spread=spread, cores=512, bucket=10**12)) for spread in (0.3, 1.0))
+    assert even < little < much
 
 
 @pytest.mark.parametrize(
