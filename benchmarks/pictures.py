@@ -196,7 +196,8 @@ def _speed_up(scaling: Scaling) -> Picture:
     for axes in (left, right):
         axes.set_xticks(sorted({workers for of in scaling.ways.values() for workers in of}))
         axes.set_xlabel("workers")
-        axes.set_ylim(bottom=0)
+    shares = [100 * one.value / workers for of in scaling.ways.values() for workers, one in of.items()]
+    right.set_ylim(0, 1.12 * max(100, *shares))
     left.set_ylim(0, most * 1.25)
     left.set_ylabel("speed-up, times")
     right.set_ylabel("efficiency, % of ideal")

@@ -21,6 +21,7 @@ from results import Result, by_case, open_output, read_all
 from shown import fastest, hours, seconds
 from spread import mad
 from svg import SETTINGS, inline
+from verdicts import sentences, verdicts
 
 from ailab_dataproc.errors import AilabError, InvalidRequest, StorageFailed, require
 from ailab_dataproc.report import count_bytes
@@ -109,7 +110,7 @@ def page(
 def _summary(results: Sequence[Result], compared: Comparison | None) -> list[tuple[str, list[str]]]:
     """What was found, by heading; regressions first."""
     found = [("Against the baseline", list(_changes(compared)))]
-    found += [(name, list(findings.sentences(of))) for name, of in _by_suite(results)]
+    found += [(name, [*findings.sentences(of), *sentences(verdicts(of))]) for name, of in _by_suite(results)]
     found += [("How sure", [*findings.noise(results), *_refusals(results)])]
     return [(name, sentences) for name, sentences in found if sentences]
 
@@ -125,6 +126,7 @@ def _suite(name: str, results: list[Result], png: Path | None) -> dict[str, Any]
         "about": _about(name),
         "count": len(results),
         "rows": list(_rows(results)),
+        "verdicts": _verdicts(results),
         "pictures": [_picture(one, png) for one in _drawn(results)],
     }
 
@@ -181,6 +183,25 @@ def _rows(results: list[Result]) -> Iterator[dict[str, Any]]:
             yield told | {"ours": findings.is_ours(one), "best": one.typical == least}
 
 
+def _verdicts(results: list[Result]) -> dict[str, Any] | None:
+    """What "auto" took at each size beside what its ladder would have taken."""
+    found = verdicts(results)
+    if not found:
+        return None
+    names = list(dict.fromkeys(name for one in found for name in one.times))
+    rows = [
+        {
+            "size": f"{one.asked.rows:,}",
+            "ladder": one.asked.extra["ladder"].replace(",", ", "),
+            "choice": one.choice or one.asked.refused,
+            "right": one.right,
+            "cells": [one.cell(name) for name in names],
+        }
+        for one in found
+    ]
+    return {"head": names, "rows": rows}
+
+
 def _paper(results: list[Result]) -> dict[str, Any] | None:
     """What a model says of clusters that nobody has seen: the table, and what it assumes."""
     if not results:
@@ -197,7 +218,7 @@ def _paper(results: list[Result]) -> dict[str, Any] | None:
 
 
 def _paper_cell(one: Result) -> str:
-    return f"{hours(one.typical or 0)}, {one.extra['efficiency']:.0%} of all cores; {one.extra['bottleneck']}"
+    return f"{hours(one.typical or 0)}, cores {one.extra['efficiency']:.0%} busy; {one.extra['bottleneck']}"
 
 
 def _refusals(results: Sequence[Result]) -> Iterator[str]:

@@ -296,6 +296,17 @@ def test_auto_is_right_within_a_factor_of_the_fastest_and_where_nothing_can(choi
     assert told.splitlines()[-1] == f"{int(right)} of 1 right"
 
 
+def test_a_page_tells_what_auto_took_and_how_often_it_was_right(tmp_path):
+    pytest.importorskip("matplotlib")
+    extra = {"ladder": "pandas,dask", "choice": "pandas"}
+    lines = [made("pandas", 1.0), made("dask", 3.0), made("auto of pandas,dask", 1.1, extra=extra)]
+    results.write(lines, tmp_path / "a.jsonl")
+    assert bench("report", tmp_path / "a.jsonl", "-o", tmp_path / "p.html").returncode == 0
+    text = (tmp_path / "p.html").read_text()
+    assert "took one within 1.3 times the fastest in 1 of 1 cases." in text.replace("&#34;", '"')
+    assert '<td>pandas, dask</td><td>pandas</td><td class="better">right</td>' in text
+
+
 JOB = model.Job(
     tasks=1000,
     computing=1.0,
