@@ -5,7 +5,8 @@
 A fresh process is bound to so many cores before anything is imported, so that every library sees just those. "prepare,
 columnar" reads Parquet files of the ad log and writes Parquet shards; "prepare, Python rows" makes a quarter as
 many rows with a `read` in plain Python, which holds the interpreter's lock. "group-by" loads seven
-columns and sums five by one; "TPC-H q1" and "q9" are queries of benchmarks/tpch_queries.py, checked against DuckDB.
+columns and sums five by one; "TPC-H q1" and "q9" are queries of benchmarks/tpch_queries.py, checked against DuckDB. The
+small scale leaves out q9 and the processes of Dask.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ NUMBERS = ["price", "bid", "dwell_seconds", "user", "item"]
 FILES = 16  # that are read; as many tasks
 HEAVY = 4  # rows of plain Python are so many times fewer
 LINES = 6_000_000  # of TPC-H lineitem at scale 1
+GROUPING = ("pandas", "polars", "dask", "dask, processes")
 QUERIES = ("q1", "q9")
 _ANSWERS = "answers.json"
 
@@ -42,14 +44,15 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def points(asked: argparse.Namespace) -> Iterator[Point]:
     """All ways over 1, 2, 4, … cores."""
+    small = asked.scale == "small"
     steps = sorted({*(2**power for power in range(asked.cores.bit_length())), asked.cores})
     for cores in (one for one in steps if one <= asked.cores):
         for runner in ("threads", "processes"):
             yield Point(case="prepare, columnar", way=runner, workers=cores)
             yield Point(case="prepare, Python rows", way=runner, workers=cores)
-        for way in ("pandas", "polars", "dask", "dask, processes"):
+        for way in GROUPING[:-1] if small else GROUPING:
             yield Point(case="group-by", way=way, workers=cores, needs=(way.split(",")[0],))
-        for query in QUERIES:
+        for query in QUERIES[:1] if small else QUERIES:
             for way in ("pandas", "dask"):
                 yield Point(case=f"TPC-H {query}", way=way, workers=cores, needs=("duckdb", way))
 
@@ -197,7 +200,7 @@ SUITE = Suite(
     name="cpu",
     file=__file__,
     about=__doc__,
-    rows={"small": 500_000, "medium": 4_000_000, "large": 40_000_000},
+    rows={"small": 200_000, "medium": 4_000_000, "large": 40_000_000},
     points=points,
     measure=measure,
     prepare=prepare,

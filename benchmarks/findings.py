@@ -25,6 +25,13 @@ class Versus:
     peer: Result
     ratio: Ratio  # our time over the peer's: below 1 we are faster
 
+    @property
+    def verdict(self) -> str:
+        """Whether we are faster or slower, or the rounds can't tell: nothing."""
+        if self.ratio.low is None or self.ratio.high is None:
+            return ""
+        return "faster" if self.ratio.high < 1 else "slower" if self.ratio.low > 1 else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
@@ -188,13 +195,18 @@ def sentences(results: Sequence[Result]) -> Iterator[str]:
 
 
 def _versus_sentence(pairs: Sequence[Versus]) -> str:
-    near = [one for one in pairs if one.ratio.value <= NEAR]
-    behind, ahead = max(pairs, key=lambda one: one.ratio.value), min(pairs, key=lambda one: one.ratio.value)
-    text = f"ailab_dataproc is the fastest, or within 5 % of it, in {len(near)} of {len(pairs)} cases."
-    if ahead.ratio.value < 1:
-        text += f" Furthest ahead: {ahead.case} ({1 / ahead.ratio.value:.1f} times as fast as {ahead.peer.way})."
-    if behind.ratio.value > NEAR:
-        text += f" Furthest behind: {behind.case} ({behind.ratio.value:.1f} times the time of {behind.peer.way})."
+    faster, slower = ([one for one in pairs if one.verdict == word] for word in ("faster", "slower"))
+    rest = len(pairs) - len(faster) - len(slower)
+    text = (
+        f"Of {len(pairs)} cases with a peer, ailab_dataproc is faster than the fastest peer in {len(faster)}, slower "
+    )
+    text += f"in {len(slower)}" + (f"; in {rest} the rounds can't tell." if rest else ".")
+    if faster:
+        most = min(faster, key=lambda one: one.ratio.value)
+        text += f" Furthest ahead: {most.case} ({1 / most.ratio.value:.1f} times as fast as {most.peer.way})."
+    if slower:
+        most = max(slower, key=lambda one: one.ratio.value)
+        text += f" Furthest behind: {most.case} ({most.ratio.value:.1f} times the time of {most.peer.way})."
     return text
 
 
@@ -228,6 +240,10 @@ def _prediction_sentence(found: Sequence[Predicted]) -> Iterator[str]:
 
 def noise(results: Sequence[Result]) -> Iterator[str]:
     """How far the rounds of a median lie apart."""
+    once = sum(len(one.seconds) == 1 for one in results)
+    if once:
+        verb = "s were" if once > 1 else " was"
+        yield f"{once} way{verb} measured once, which tells nothing of the noise: give --rounds 5."
     shares = sorted(mad(one.seconds) / one.typical for one in results if len(one.seconds) > 1 and one.typical)
     if shares:
         yield (

@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -61,20 +62,19 @@ class Suite:
     measure: Callable[[Point, Path], Mapping[str, Any]]  # in a fresh process: `Clock.line`
     prepare: Callable[[argparse.Namespace, Path], None] | None = None  # makes in a folder what is measured
     options: Callable[[argparse.ArgumentParser], None] | None = None  # adds the suite's own
-    lacks: Callable[[argparse.Namespace], str] | None = None  # why nothing of it can be measured here; "": it can
     show: Callable[[list[Result]], str] = tables  # at the end, and for --show
     finish: Callable[[argparse.Namespace, list[Result]], None] | None = None  # when all is measured and kept
     rounds: int = 5
     disk: float = 0  # bytes a row, at most
     memory: float = 0  # bytes a row, at most; of the largest way
+    lacks: Callable[[argparse.Namespace], str] | None = (
+        None  # what is missing on this machine, in a sentence; nothing where it can run
+    )
     limit: float = 1800  # seconds of a measurement
 
 
 def main(suite: Suite, arguments: list[str] | None = None) -> None:
-    """Run a suite's script.
-
-    The process ends with 1 where a measurement failed, with 2 for bad input, with 3 where the suite can't run here.
-    """
+    """Run a suite's script; it ends with 1 where a measurement failed, 2: bad input, 3: not on this machine."""
     try:
         code = _main(suite, arguments)
     except AilabError as error:
@@ -114,6 +114,7 @@ def _main(suite: Suite, arguments: list[str] | None) -> int:
         return 0
     if asked.make:
         return _make(suite, asked)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a queue's time limit is an interruption, too
     if suite.lacks and (lack := suite.lacks(asked)):
         print(f"{suite.name}: {lack}", file=sys.stderr)
         return _LACKING
@@ -146,8 +147,12 @@ def _run(suite: Suite, asked: argparse.Namespace, work: Path) -> int:
                 write_line(file, result)
                 done.append(result)
     except KeyboardInterrupt:
-        print(f"interrupted: {len(done)} lines are kept in {partial}", file=sys.stderr)
+        kept = f"{len(done)} line{'s' * (len(done) != 1)} kept in {partial}" if done else "nothing was measured yet"
+        print(f"interrupted: {kept}", file=sys.stderr)
         return _INTERRUPTED
+    finally:
+        if partial.exists() and not partial.stat().st_size:
+            partial.unlink()
     partial.replace(asked.output)
     print(suite.show(done))
     print(f"{asked.output}: {len(done)} lines", file=sys.stderr)

@@ -18,6 +18,7 @@ from ailab_dataproc.report import count_bytes
 
 _WIDE = 8.6  # inches
 _BARS = 60  # at most, in one picture
+_TIE = 7  # the colour and marker of what the rounds can't tell
 _FAR = 30  # times between the least and the most, from which an axis is logarithmic
 
 
@@ -102,27 +103,26 @@ def _versus(suite: str, pairs: Sequence[Versus]) -> Picture:
     labels = [f"{one.case}  ({one.peer.label})" for one in pairs]
     figure, axes = _axes(1.1 + 0.27 * len(pairs), wide=_WIDE if max(map(len, labels)) < 45 else 11)
     for row, one in enumerate(pairs):
-        ours = one.ratio.value <= findings.NEAR
         low, high = one.ratio.low or one.ratio.value, one.ratio.high or one.ratio.value
-        axes.plot([low, high], [row, row], color=COLOURS[0 if ours else 1], linewidth=2, alpha=0.5)
-        axes.plot(one.ratio.value, row, MARKERS[0 if ours else 1], color=COLOURS[0 if ours else 1], markersize=7)
+        style = {"faster": 0, "slower": 1}.get(one.verdict, _TIE)
+        axes.plot([low, high], [row, row], color=COLOURS[style], linewidth=2, alpha=0.6)
+        axes.plot(one.ratio.value, row, MARKERS[style], color=COLOURS[style], markersize=7)
     axes.set_yticks(range(len(pairs)), labels, fontsize=9)
     axes.set_ylim(len(pairs) - 0.4, -0.6)
     axes.axvline(1, color=TEXT, linewidth=1)
     axes.set_xscale("log")
     values = [value for one in pairs for value in (one.ratio.low, one.ratio.high, one.ratio.value) if value]
     axes.set_xlim(max(min(*values, 0.5), 0.02) / 1.1, min(max(*values, 2), 50) * 1.1)
-    ticks = [0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50]
     log_sizes(axes.xaxis, lambda value: f"{value:g} x")
-    axes.set_xticks([one for one in ticks if axes.get_xlim()[0] <= one <= axes.get_xlim()[1]])
+    low, high = axes.get_xlim()
+    axes.set_xticks([one for one in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if low <= one <= high])
     axes.set_xlabel("our time over that of the fastest peer (in brackets), log scale")
-    faster = sum(one.ratio.value < 1 for one in pairs)
     return Picture(
         file_name(suite, "versus"),
         f"{suite}: ailab_dataproc beside the fastest peer",
-        "Left of the line we are faster, right of it the peer is; a bar that crosses the line is a tie. "
-        "Circles: as fast as the fastest or faster, squares: slower.",
-        f"Our time over the fastest peer's in {len(pairs)} cases; below 1 in {faster}. The table has all numbers.",
+        "Left of the line we are faster (circles), right of it the peer is (squares); "
+        "where the 95 % interval crosses the line, the rounds can't tell (stars).",
+        f"Our time over the fastest peer's in {len(pairs)} cases, the least first. The table has all numbers.",
         figure,
     )
 
@@ -195,7 +195,8 @@ def _speed_up(scaling: Scaling) -> Picture:
     for axes in (left, right):
         axes.set_xticks(sorted({workers for of in scaling.ways.values() for workers in of}))
         axes.set_xlabel("workers")
-        axes.set_ylim(bottom=0)
+    shares = [100 * one.value / workers for of in scaling.ways.values() for workers, one in of.items()]
+    right.set_ylim(0, 1.12 * max(100, *shares))
     left.set_ylim(0, most * 1.25)
     left.set_ylabel("speed-up, times")
     right.set_ylabel("efficiency, % of ideal")
