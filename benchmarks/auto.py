@@ -20,13 +20,13 @@ from typing import Any
 import calibrate
 from harness import Point, Suite, main
 from results import Result
+from verdicts import verdicts
 
 import ailab_dataproc as adp
 from ailab_dataproc.errors import InvalidRequest
 
 PARTS = (1500, 500, 150, 50, 25, 12, 6, 3, 1.5, 1)  # of the rows
 LADDERS = ("pandas,dask", "pandas,polars,dask")
-WITHIN = 1.3  # times the fastest
 NOT_OURS = 150 * 10**6  # bytes that an interpreter with its libraries takes, beside the limit
 
 
@@ -71,25 +71,13 @@ def measure(point: Point, folder: Path) -> dict[str, Any]:
 
 def show(results: list[Result]) -> str:
     """A line a size and ladder."""
-    lines, right = [], []
-    for one in results:
-        if not one.way.startswith("auto"):
-            continue
-        ladder = one.extra["ladder"].split(",")
-        times = {two.way: two.typical for two in results if two.rows == one.rows and two.way in ladder}
-        right.append(_right(one, times))
-        each = ", ".join(f"{name} {'fails' if s is None else f'{s:.3f} s'}" for name, s in times.items())
-        told = f"{one.extra.get('choice', one.refused)}"
-        lines.append(f"{one.rows:12,} rows  {'right' if right[-1] else 'WRONG'}  auto: {told:10}  {each}")
-    return "\n".join([*lines, f"{sum(right)} of {len(right)} right"])
-
-
-def _right(one: Result, times: dict[str, float | None]) -> bool:
-    able = [seconds for seconds in times.values() if seconds is not None]
-    chosen = times.get(str(one.extra.get("choice")))
-    if one.typical is None:
-        return not able
-    return chosen is not None and chosen <= WITHIN * min(able)
+    found = verdicts(results)
+    lines = []
+    for one in found:
+        each = ", ".join(f"{name} {one.cell(name)}" for name in one.times)
+        told = f"{one.choice or one.asked.refused}"
+        lines.append(f"{one.asked.rows:12,} rows  {'right' if one.right else 'WRONG'}  auto: {told:10}  {each}")
+    return "\n".join([*lines, f"{sum(one.right for one in found)} of {len(found)} right"])
 
 
 SUITE = Suite(

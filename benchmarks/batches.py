@@ -1,29 +1,31 @@
 """Iterate over the ad log in batches of 4,096 rows: rows/s, time to the first batch, a shuffled epoch, peak memory.
 
-    python benchmarks/batches.py [--rows 8000000] [--rounds 3] [--output benchmarks/results/batches.jsonl]
+    python benchmarks/batches.py [--scale small|medium|large] [--rounds 3] [--output benchmarks/results/batches.jsonl]
+    python benchmarks/batches.py --show    # the tables of the README, from the results
 
-Every measurement is a fresh process; imports are not what is measured, and each adds up a column, whose sum is checked.
-What needs a Python call a row gets fewer rows: rows/s do not depend on it.
+Each adds up a column, whose sum is checked. What needs a Python call a row gets fewer rows: rows/s do not depend on it.
+"memory" is the peak of an epoch over a half and the whole of the rows above what the process had, in `grown`.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import os
-import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import fresh
 import numpy as np
-from machine import write_results
+from clock import Clock, WrongAnswer
+from harness import Point, Suite, main
+from results import Result
+from shown import grid, seconds
 
 import ailab_dataproc as adp
-from ailab_dataproc.report import peak_memory
+from ailab_dataproc.report import count_bytes, resident_memory
 
 LOG = "products/ad_log/impressions"
 SIZE = 4096
@@ -120,118 +122,127 @@ def _loader_of_batches(work: str, case: str, rows: int) -> Batches:
     return iter(DataLoader(found, batch_size=None))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How it is iterated, on which cases, and at most how many rows."""
+
+    batches: Callable[[str, str, int], Batches]
+    cases: tuple[str, ...]
+    most: int = 1 << 40
+    needs: tuple[str, ...] = ()
+    extra: str = "bench"
+
+
 ALL, PLAIN, SHUFFLED = tuple(CASES), ("numbers", "nulls and times", "all columns"), ("numbers", "numbers, shuffled")
-# How it is iterated, on which cases, and at most how many rows.
-ENGINES: dict[str, tuple[Callable[[str, str, int], Batches], tuple[str, ...], int]] = {
-    "ours, numpy": (_ours("numpy"), ALL, 1 << 40),
-    "ours, arrow": (_ours("arrow"), ALL, 1 << 40),
-    "ours, torch": (_ours("torch"), SHUFFLED, 1 << 40),
-    "ours, torch DataLoader": (_loader_of_batches, SHUFFLED, 1 << 40),
-    "ours, tf": (_ours("tf"), ("numbers",), 1 << 40),
-    "pyarrow iter_batches": (_pyarrow, PLAIN, 1 << 40),
-    "polars iter_slices": (_polars, PLAIN, 1 << 40),
-    "HF datasets": (_hugging_face(streaming=False), ALL, SOME),
-    "HF datasets, streaming": (_hugging_face(streaming=True), PLAIN, SOME),
-    "torch DataLoader of rows": (_loader_of_rows, SHUFFLED, FEW),
-    "tfds.as_numpy": (_tfds(batched=False), PLAIN, FEW),
-    "tfds.as_numpy, batched": (_tfds(batched=True), ("numbers",), FEW),
+HF: dict[str, Any] = {"most": SOME, "needs": ("datasets",)}
+TORCH: dict[str, Any] = {"needs": ("torch",), "extra": "torch"}
+TFDS: dict[str, Any] = {"most": FEW, "needs": ("tensorflow", "tensorflow_datasets"), "extra": "tensorflow"}
+WAYS: dict[str, Way] = {
+    "ours, numpy": Way(batches=_ours("numpy"), cases=ALL),
+    "ours, arrow": Way(batches=_ours("arrow"), cases=ALL),
+    "ours, torch": Way(batches=_ours("torch"), cases=SHUFFLED, **TORCH),
+    "ours, torch DataLoader": Way(batches=_loader_of_batches, cases=SHUFFLED, **TORCH),
+    "ours, tf": Way(batches=_ours("tf"), cases=("numbers",), needs=("tensorflow",), extra="tensorflow"),
+    "pyarrow iter_batches": Way(batches=_pyarrow, cases=PLAIN),
+    "polars iter_slices": Way(batches=_polars, cases=PLAIN, needs=("polars",)),
+    "HF datasets": Way(batches=_hugging_face(streaming=False), cases=ALL, **HF),
+    "HF datasets, streaming": Way(batches=_hugging_face(streaming=True), cases=PLAIN, **HF),
+    "torch DataLoader of rows": Way(batches=_loader_of_rows, cases=SHUFFLED, most=FEW, **TORCH),
+    "tfds.as_numpy": Way(batches=_tfds(batched=False), cases=PLAIN, **TFDS),
+    "tfds.as_numpy, batched": Way(batches=_tfds(batched=True), cases=("numbers",), **TFDS),
 }
-OURS = [name for name in ENGINES if name.startswith("ours")]
-MEMORY = {"a half": 0.5, "the whole": 1.0}  # of the rows
+MEMORY = {"memory, all columns": "ours, arrow", "memory, numbers, shuffled": "ours, numpy"}
+QUIET = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+QUIET |= {"TF_CPP_MIN_LOG_LEVEL": "3"}
+_FIRST = "first batch"
 
 
-def main() -> None:
-    """Measure all ways in turns, and print a table."""
-    options = fresh.parser("batches", __doc__, nargs=4, metavar=("ENGINE", "CASE", "ROWS", "FOLDER"))
-    options.add_argument("--rows", type=int, default=8_000_000)
-    asked = options.parse_args()
-    if asked.one:
-        engine, case, rows, work = asked.one
-        measure = _memory if engine == "memory" else _speed
-        print(json.dumps(measure(engine, case, int(rows), work)))
-        return
-    os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
-    os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    with tempfile.TemporaryDirectory(prefix="bench-batches-") as work:
-        _prepare(work, asked.rows)
-        results = _rounds(work, asked.rows, asked.rounds) + _memories(work, asked.rows)
-    write_results(results, asked.output)
-    _print(results)
+def points(asked: argparse.Namespace) -> Iterator[Point]:
+    """Every way on its cases, then the memory of ours over two sizes."""
+    for case in CASES:
+        for name, way in WAYS.items():
+            take = min(asked.rows, way.most, SOME if case == "all columns" else asked.rows)
+            if case in way.cases:
+                yield Point(case=case, way=name, needs=way.needs, extra=way.extra, given={"take": take})
+    for case, name in MEMORY.items():
+        for rows in (max(asked.rows // 2, 1), asked.rows):
+            yield Point(case=case, way=name, rows=rows, given={"take": rows})
 
 
-def _prepare(work: str, rows: int) -> None:
-    adp.prepare(LOG, data_dir=work, sources={"train": f"synthetic:rows={rows},seed=0"}, formats=("parquet",))
-    few = {"train": f"synthetic:rows={min(rows, FEW)},seed=0"}
-    adp.prepare(LOG, data_dir=f"{work}/tfrecord", sources=few, formats=("parquet", "tfrecord"))
+def prepare(asked: argparse.Namespace, folder: Path) -> None:
+    """The ad log, and a small one with TFRecord."""
+    source = {"train": f"synthetic:rows={asked.rows},seed=0", "test": "synthetic:rows=1,seed=1"}
+    adp.prepare(LOG, data_dir=str(folder), sources=source, formats=("parquet",))
+    few = source | {"train": f"synthetic:rows={min(asked.rows, FEW)},seed=0"}
+    adp.prepare(LOG, data_dir=str(folder / "tfrecord"), sources=few, formats=("parquet", "tfrecord"))
 
 
-def _rounds(work: str, rows: int, rounds: int) -> list[dict[str, Any]]:
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for _ in range(rounds):
-        for case in CASES:
-            for engine, (_, cases, most) in ENGINES.items():
-                if case in cases:
-                    few = SOME if case == "all columns" else rows
-                    run = fresh.measured(__file__, engine, case, min(rows, most, few), work)
-                    found.setdefault((case, engine), []).append(run)
-    return [_summary(case, engine, runs) for (case, engine), runs in found.items()]
-
-
-def _summary(case: str, engine: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    middle = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-    return {"suite": "batches", "case": case, "engine": engine, **middle}
-
-
-def _memories(work: str, rows: int) -> list[dict[str, Any]]:
-    found = []
-    for case in ("all columns", "numbers, shuffled"):
-        for part, share in MEMORY.items():
-            run = fresh.measured(__file__, "memory", case, int(rows * share), work)
-            found.append({"suite": "batches", "case": case, "engine": "ours, numpy", "part": part, **run})
-    return found
-
-
-def _speed(engine: str, case: str, rows: int, work: str) -> dict[str, Any]:
-    """Rows/s of an epoch, and seconds to its first batch, after one that loads what is imported."""
-    batches = ENGINES[engine][0]
-    for _ in islice(batches(work, case, FEW), 1):
+def measure(point: Point, folder: Path) -> dict[str, Any]:
+    """An epoch, after the first batch of one that loads what is imported."""
+    os.environ |= QUIET
+    batches, work, take = WAYS[point.way].batches, str(folder), point.given["take"]
+    case = point.case.removeprefix("memory, ")
+    for _ in islice(batches(work, case, min(take, FEW)), 1):
         pass
-    place = f"{work}/tfrecord" if engine.startswith("tfds") else work
-    started = time.perf_counter()
-    first, count, total = 0.0, 0, 0
-    for batch in batches(work, case, rows):
-        items = np.asarray(batch["item"])
-        count, total = count + items.size, total + int(items.sum())
-        first = first or time.perf_counter() - started
-    seconds = time.perf_counter() - started
-    wanted = adp.load(LOG, split=f"train[:{count}]", columns=["item"], backend="numpy", data_dir=place)["item"]
-    if count < rows or total != int(wanted.sum()):
-        raise SystemExit(f"{engine}, {case}: {count:,} rows with the sum {total:,}, wanted {int(wanted.sum()):,}")
-    return {"rows": count, "seconds": seconds, "rows_per_second": count / seconds, "first": first}
+    first, rows, total = 0.0, 0, 0
+    with Clock() as clock:
+        before, started = resident_memory(), time.perf_counter()
+        for batch in batches(work, case, take):
+            items = np.asarray(batch["item"])
+            rows, total = rows + items.size, total + int(items.sum())
+            first = first or time.perf_counter() - started
+    place = f"{work}/tfrecord" if point.way.startswith("tfds") else work
+    told = {"split": f"train[:{rows}]", "data_dir": place}
+    wanted = int(adp.load(LOG, columns=["item"], backend="numpy", **told)["item"].sum())
+    if rows < take or total != wanted:
+        raise WrongAnswer(f"{rows:,} rows with the sum {total:,}, wanted {take:,} or more and {wanted:,}")
+    size = adp.plan(LOG, columns=CASES[case], backend="arrow", **told).need.bytes
+    return clock.line(rows=rows, bytes=size, first=first, grown=clock.peak_memory - before)
 
 
-def _memory(_: str, case: str, rows: int, work: str) -> dict[str, Any]:
-    """What an epoch adds to the memory of a process that has iterated over a little."""
-    format_ = "arrow" if case == "all columns" else "numpy"
-    for _ in _ours(format_)(work, case, 1000):
-        pass
-    before = peak_memory()
-    count = sum(len(batch["item"]) for batch in _ours(format_)(work, case, rows))
-    return {"rows": count, "peak": peak_memory() - before}
+def show(results: list[Result]) -> str:
+    """Rows/s and the seconds to the first batch, then the memory."""
+    speeds = {(one.way, one.case): one for one in results if one.case in CASES}
+    memory = {(f"{one.case}: {one.way}", f"{one.rows:,} rows"): one for one in results if one.case in MEMORY}
+
+    def cell(way: str, case: str) -> str:
+        if case == _FIRST:
+            one = speeds.get((way, "numbers"))
+            first = one.number("first") if one else None
+            return seconds(first) if first else ""
+        one = speeds.get((way, case))
+        return "" if one is None else _speed(one)
+
+    def grown(case: str, rows: str) -> str:
+        number = memory[case, rows].number("grown") if (case, rows) in memory else None
+        return "" if number is None else count_bytes(int(number))
+
+    cases = [case for case in CASES if any(case == of for _, of in speeds)]
+    tables = [grid("rows/s", dict.fromkeys(way for way, _ in speeds), [*cases, _FIRST], cell)] if speeds else []
+    if memory:
+        tables.append(
+            grid("peak", dict.fromkeys(case for case, _ in memory), dict.fromkeys(n for _, n in memory), grown)
+        )
+    return "\n\n".join(tables)
 
 
-def _print(results: list[dict[str, Any]]) -> None:
-    print(f"{'case':18} {'engine':26} {'rows/s':>12} {'first batch ms':>15} {'ours is':>9}")
-    speeds = [one for one in results if "seconds" in one]
-    best = {one["case"]: one["rows_per_second"] for one in speeds if one["engine"] == "ours, numpy"}
-    for one in speeds:
-        times = best[one["case"]] / one["rows_per_second"]
-        numbers = f"{one['rows_per_second']:12,.0f} {one['first'] * 1e3:15.1f} {times:7.1f} x"
-        print(f"{one['case']:18} {one['engine']:26} {numbers}")
-    for one in results:
-        if "peak" in one:
-            print(f"{one['case']:18} memory of {one['part']:10} {one['rows']:12,} rows {one['peak'] / 1e6:8.0f} MB")
+def _speed(one: Result) -> str:
+    return f"{one.rows / one.typical / 1000:,.0f} k" if one.rows and one.typical else "refused"
 
+
+SUITE = Suite(
+    name="batches",
+    file=__file__,
+    about=__doc__,
+    rows={"small": 200_000, "medium": 8_000_000, "large": 80_000_000},
+    points=points,
+    measure=measure,
+    prepare=prepare,
+    show=show,
+    rounds=3,
+    disk=100,  # Parquet, and HF's cache of some shards
+    memory=50,  # torch's and TensorFlow's own take more than the rows
+)
 
 if __name__ == "__main__":
-    main()
+    main(SUITE)

@@ -1,14 +1,17 @@
 """Inside a measured process: seconds, CPU time and memory of a piece of work, and of the processes that it starts.
 
-What it can't see: memory of less than 5 ms between two looks (but of this process itself the kernel's own peak is
-taken); CPU time of a process whose parent ended without waiting for it; processes that left the tree. Pages that
-several processes share, such as those of a mapped file or of a fork, count in each.
+What it can't see: memory that is held for less than 5 ms, and processes of less than 0.1 s (of this process itself the
+kernel's own peak is taken); CPU time of a process whose parent ended without waiting for it; processes that left the
+tree. Pages that several processes share, such as those of a mapped file or of a fork, count in each.
 """
 
 from __future__ import annotations
 
 import gc
-import threading
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +21,7 @@ from typing import Any
 from ailab_dataproc.errors import AilabError, require
 from ailab_dataproc.report import peak_memory
 
-_POLL = 0.005  # seconds between two looks at the memory
-_CHILDREN = 20  # looks between two searches for child processes, which cost more
+_WATCHER = Path(__file__).with_name("watcher.py")
 _CLEAR = Path("/proc/self/clear_refs")
 
 
@@ -42,31 +44,29 @@ class Clock:
         import psutil
 
         self._psutil = psutil
-        self._tree = [psutil.Process()]
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._process = psutil.Process()
         self.seconds = self.cpu_seconds = 0.0
         self.peak_memory = self.added_memory = 0
 
     def __enter__(self) -> Clock:
+        command = [sys.executable, str(_WATCHER), str(os.getpid())]
+        self._watcher = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         gc.collect()
         _forget_peak()
-        self._find()
-        self.peak_memory, self._before = self._memory()
-        self._most = self._before
-        self._thread.start()
+        self._before = self._told()
         self._cpu, self._started = self._work(), time.perf_counter()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         self.seconds = time.perf_counter() - self._started
-        self._find()
         self.cpu_seconds = self._work() - self._cpu
-        self._done.set()
-        self._thread.join()
-        self._look()
-        self.peak_memory = max(self.peak_memory, peak_memory())
-        self.added_memory = self._most - self._before
+        assert self._watcher.stdin is not None  # noqa: S101 - for the type checker
+        self._watcher.stdin.write("\n")
+        self._watcher.stdin.flush()
+        resident, own = self._told()
+        self._watcher.communicate()
+        self.peak_memory = max(resident, peak_memory())
+        self.added_memory = own - self._before[1]
 
     def line(self, *, rows: int | None = None, bytes: int | None = None, **extra: Any) -> dict[str, Any]:
         """What a suite's `measure` returns.
@@ -85,42 +85,24 @@ class Clock:
             "extra": {"added_memory": self.added_memory, **extra},
         }
 
-    def _watch(self) -> None:
-        looks = 0
-        while not self._done.wait(_POLL):
-            looks += 1
-            if looks % _CHILDREN == 0:
-                self._find()
-            self._look()
-
-    def _find(self) -> None:
-        self._tree = [self._tree[0], *self._tree[0].children(recursive=True)]
-
-    def _look(self) -> None:
-        resident, own = self._memory()
-        self.peak_memory, self._most = max(self.peak_memory, resident), max(self._most, own)
-
-    def _memory(self) -> tuple[int, int]:
-        """Bytes that are resident, and of them those that no file stands behind."""
-        resident = own = 0
-        for one in self._tree:
-            try:
-                found = one.memory_info()
-            except self._psutil.NoSuchProcess:  # it has ended meanwhile
-                continue
-            resident += found.rss
-            own += found.rss - getattr(found, "shared", 0)
-        return resident, own
+    def _told(self) -> list[int]:
+        """What the watcher says: bytes that are resident, and of them those that no file stands behind."""
+        assert self._watcher.stdout is not None  # noqa: S101 - for the type checker
+        told: list[int] = json.loads(self._watcher.stdout.readline())
+        return told
 
     def _work(self) -> float:
         """CPU seconds of the tree so far, with those of children that have ended."""
-        total = time.process_time()  # of this process finer than the ticks of the others
-        for number, one in enumerate(self._tree):
+        own = os.times()
+        total = time.process_time() + own.children_user + own.children_system
+        for one in self._process.children(recursive=True):
+            if one.pid == self._watcher.pid:
+                continue
             try:
                 found = one.cpu_times()
             except self._psutil.NoSuchProcess:
                 continue
-            total += found.user + found.system if number else 0
+            total += found.user + found.system
             total += getattr(found, "children_user", 0.0) + getattr(found, "children_system", 0.0)
         return total
 

@@ -71,6 +71,7 @@ class Comparison:
 
 def compare(before: Sequence[Result], after: Sequence[Result], threshold: float = THRESHOLD) -> Comparison:
     """Compare what both runs have measured."""
+    before, after = ([one for one in of if not one.on_paper] for of in (before, after))
     old, new = ({one.key: one for one in of} for of in (before, after))
     both = [key for key in new if key in old]
     gone, added = _alone(old, new), _alone(new, old)

@@ -14,8 +14,6 @@ from ailab_dataproc.report import count_bytes
 
 _OURS = ("ailab_dataproc", "ours")
 NEAR = 1.05  # times the fastest that count as fastest
-_GPU = "gpu"
-_LIMITS = "limits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +24,13 @@ class Versus:
     ours: Result
     peer: Result
     ratio: Ratio  # our time over the peer's: below 1 we are faster
+
+    @property
+    def verdict(self) -> str:
+        """Whether we are faster or slower, or the rounds can't tell: nothing."""
+        if self.ratio.low is None or self.ratio.high is None:
+            return ""
+        return "faster" if self.ratio.high < 1 else "slower" if self.ratio.low > 1 else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,23 +179,6 @@ def predictions(results: Sequence[Result]) -> list[Predicted]:
     return found
 
 
-def gb_per_second(one: Result) -> float | None:
-    """Arrow bytes by seconds, or what the suite says."""
-    told = one.number("gb_per_second")
-    return told or (one.bytes / 1e9 / one.typical if one.bytes and one.typical else None)
-
-
-def speed(value: float) -> str:
-    """GB/s for people."""
-    return f"{value:,.{0 if value >= 100 else 1 if value >= 10 else 2}f} GB/s"
-
-
-def gpu(results: Sequence[Result]) -> tuple[list[Result], list[Result]]:
-    """Of the suite of GPUs: the limits of the machine, and the rest."""
-    mine = [one for one in results if one.suite == _GPU and gb_per_second(one)]
-    return [one for one in mine if one.case == _LIMITS], [one for one in mine if one.case != _LIMITS]
-
-
 def size(value: float, unit: str) -> str:
     """A size of a sweep for people."""
     return count_bytes(int(value)) if unit == "bytes" else f"{value:,.0f} rows"
@@ -204,18 +192,21 @@ def sentences(results: Sequence[Result]) -> Iterator[str]:
     yield from map(_sweep_sentence, sweeps(results))
     yield from map(_scaling_sentence, scalings(results))
     yield from _prediction_sentence(predictions(results))
-    limits, rest = gpu(results)
-    yield from _gpu_sentence(limits, rest)
 
 
 def _versus_sentence(pairs: Sequence[Versus]) -> str:
-    near = [one for one in pairs if one.ratio.value <= NEAR]
-    behind, ahead = max(pairs, key=lambda one: one.ratio.value), min(pairs, key=lambda one: one.ratio.value)
-    text = f"ailab_dataproc is the fastest, or within 5 % of it, in {len(near)} of {len(pairs)} cases."
-    if ahead.ratio.value < 1:
-        text += f" Furthest ahead: {ahead.case} ({1 / ahead.ratio.value:.1f} times as fast as {ahead.peer.way})."
-    if behind.ratio.value > NEAR:
-        text += f" Furthest behind: {behind.case} ({behind.ratio.value:.1f} times the time of {behind.peer.way})."
+    faster, slower = ([one for one in pairs if one.verdict == word] for word in ("faster", "slower"))
+    rest = len(pairs) - len(faster) - len(slower)
+    text = (
+        f"Of {len(pairs)} cases with a peer, ailab_dataproc is faster than the fastest peer in {len(faster)}, slower "
+    )
+    text += f"in {len(slower)}" + (f"; in {rest} the rounds can't tell." if rest else ".")
+    if faster:
+        most = min(faster, key=lambda one: one.ratio.value)
+        text += f" Furthest ahead: {most.case} ({1 / most.ratio.value:.1f} times as fast as {most.peer.way})."
+    if slower:
+        most = max(slower, key=lambda one: one.ratio.value)
+        text += f" Furthest behind: {most.case} ({most.ratio.value:.1f} times the time of {most.peer.way})."
     return text
 
 
@@ -237,14 +228,6 @@ def _scaling_sentence(scaling: Scaling) -> str:
     return f"{scaling.case}, speed-up with workers: {'; '.join(told)}."
 
 
-def _gpu_sentence(limits: Sequence[Result], rest: Sequence[Result]) -> Iterator[str]:
-    if rest:
-        best = max(rest, key=lambda one: gb_per_second(one) or 0)
-        told = ", ".join(f"{one.way} {speed(gb_per_second(one) or 0)}" for one in limits)
-        most = speed(gb_per_second(best) or 0)
-        yield f"At most {most} ({best.case}, {best.label}); limits: {told or 'not measured'}."
-
-
 def _prediction_sentence(found: Sequence[Predicted]) -> Iterator[str]:
     if found:
         worst = max(found, key=lambda one: abs(math.log(one.predicted / one.measured)))
@@ -257,6 +240,10 @@ def _prediction_sentence(found: Sequence[Predicted]) -> Iterator[str]:
 
 def noise(results: Sequence[Result]) -> Iterator[str]:
     """How far the rounds of a median lie apart."""
+    once = sum(len(one.seconds) == 1 for one in results)
+    if once:
+        verb = "s were" if once > 1 else " was"
+        yield f"{once} way{verb} measured once, which tells nothing of the noise: give --rounds 5."
     shares = sorted(mad(one.seconds) / one.typical for one in results if len(one.seconds) > 1 and one.typical)
     if shares:
         yield (

@@ -1,219 +1,221 @@
-"""Load the ad log on a GPU beside the CPUs of the same machine, and measure what the machine could do at best.
+"""GPUs beside the CPUs of the same machine: reading, frames in memory, TPC-H, spilling; GB/s against its limits.
 
-    python benchmarks/gpu.py [--rows 20000000 | --data-dir FOLDER] [--rounds 3] [--output benchmarks/results/gpu.jsonl]
+    python benchmarks/gpu.py [--scale small|medium|large] [--gpus N] [--output benchmarks/results/gpu.jsonl]
+    python benchmarks/gpu.py --cpu-only            # the ways on the CPUs alone, where there is no GPU
+    bash benchmarks/gpu_node.sh pack|run FOLDER    # for a node without Beam, DuckDB or network
 
-Every measurement is a fresh process, in turns; imports and the first contact with the GPU are not in it. `GB/s` are
-Arrow bytes by seconds, `factor` is the peak of the GPU's memory over Arrow bytes (`backends.device.FACTOR`).
-The limits are copies within the GPU and to it, and the disk, of files that are not in the memory of the system.
-FOLDER holds an ad log that was prepared elsewhere: preparing needs Beam. Not run yet: no GPU was at hand.
+GB/s are Arrow bytes by seconds. Cases "read", "to tensors", "spilling" and TPC-H begin with the files, which are in the
+memory of the system but for "from the disk"; the others begin with frames in memory. All do the same with few rows
+first. `cudf` is as it is by itself; "memory pool" is with RMM's pool of half of the GPU; `dask_cudf` over 1, 2, 4, …
+GPUs is the cluster of configs/clusters/gpu.yaml. `device_memory` is the peak of what was allocated on the GPUs
+meanwhile. "spilling" keeps all rows, in a pool of a third of their size. The ways on GPUs have not been run: no GPU was
+at hand.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
-import os
-import statistics
-import sys
-import tempfile
-import time
-from collections.abc import Callable
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import fresh
-from machine import write_results
+import gpu_limits as limits
+import tpch_data
+import tpch_queries
+from clock import Clock, WrongAnswer
+from gpu_cases import CASES, FILES, SPILLING, TENSORS
+from gpu_job import Job, query, shards, spill
+from gpu_shown import show
+from harness import Point, Suite, main
 
-import ailab_dataproc as adp
-from ailab_dataproc.backends import BACKENDS
-from ailab_dataproc.errors import BackendRefused, MissingLibrary
-from ailab_dataproc.report import peak_memory
 from ailab_dataproc.sizing import Machine
 
-LOG = "products/ad_log/impressions"
-NAMES = [name for name in ("cudf", "dask_cudf", "pandas", "polars", "dask") if name in BACKENDS]
-NUMBERS = ["price", "bid", "item"]
-SELECTING: dict[str, dict[str, Any]] = {
-    "load": {},
-    "3 columns": {"columns": NUMBERS},
-    "1 % filter": {"columns": ["timestamp", "user", "bid"]},
-    "group-by": {"columns": ["country", "bid"]},
-    "to tensors": {"columns": NUMBERS},
-}
-BLOCK = 1 << 30  # bytes that are copied to find a limit
+LINES = 6_000_000  # of TPC-H lineitem at scale 1
+_ANSWERS = "answers.json"
+_BLOCK = 1 << 30  # bytes that are copied to find a limit; fewer where there are few rows
 
 
-def main() -> None:
-    """Measure all backends on all cases in turns, and print tables."""
-    options = fresh.parser("gpu", __doc__, nargs=4, metavar=("BACKEND", "CASE", "FOLDER", "BID"))
-    options.add_argument("--rows", type=int, default=20_000_000)
-    options.add_argument("--data-dir", help="holds a prepared ad log")
-    asked = options.parse_args()
-    if asked.one:
-        name, case, folder, bid = asked.one
-        print(json.dumps(_limits(folder) if name == "limits" else _measure(name, case, folder, float(bid))))
-        return
-    if lack := _lack():
-        print(f"benchmarks/gpu.py: {lack}", file=sys.stderr)
-        raise SystemExit(2)
-    with tempfile.TemporaryDirectory(prefix="bench-gpu-") as work:
-        folder = asked.data_dir or work
-        if not asked.data_dir:
-            source = f"synthetic:rows={asked.rows},seed=0"
-            adp.prepare(LOG, data_dir=work, sources={"train": source}, formats=("parquet",))
-        results = _rounds(folder, asked.rounds)
-    stamp = {"suite": "gpu", "gpu": [f"{one.name} {one.total / 1e9:.0f} GB" for one in Machine.here().devices]}
-    write_results([stamp | one for one in results], asked.output)
-    _print(results)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How frames are made and held."""
+
+    name: str
+    backend: str
+    gpu: bool = True
+    pool: bool = False  # RMM's, of half of the GPU
+    ours: bool = True  # else the library's own read_parquet
 
 
-def _lack() -> str:
+CPU = tuple(Way(name=name, backend=name, gpu=False) for name in ("pandas", "polars", "dask"))
+GPU = (
+    Way(name="cudf", backend="cudf"),
+    Way(name="cudf, memory pool", backend="cudf", pool=True),
+    Way(name="dask_cudf, no cluster", backend="dask_cudf"),
+)
+CLUSTER = Way(name="dask_cudf", backend="dask_cudf")
+PEERS = tuple(Way(name=f"{name}.read_parquet", backend=name, ours=False) for name in ("cudf", "dask_cudf"))
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """What is measured on."""
+    parser.add_argument("--cpu-only", action="store_true", help="leave the ways on GPUs out")
+    parser.add_argument("--gpus", type=int, help="at most; default: all that are visible")
+
+
+def lacks(asked: argparse.Namespace) -> str:
     """What is missing here, or nothing."""
+    if asked.cpu_only:
+        return ""
     machine = Machine.here()
-    if not machine.gpus:
-        return f"no GPU visible ({machine.no_gpu}). Run it on a machine where nvidia-smi lists one."
-    if importlib.util.find_spec("cudf") is None:
-        return "cudf is not installed. pip install 'ailab_dataproc[pandas,dask,gpu]'."
-    return ""
+    absent = [name for name in ("cudf", "dask_cudf", "dask_cuda") if importlib.util.find_spec(name) is None]
+    found = [] if machine.gpus else [f"no GPU visible ({machine.no_gpu})"]
+    if "cudf" in absent:
+        found.append(f"not installed: {', '.join(absent)} (pip install 'ailab_dataproc[pandas,dask,gpu]')")
+    return f"{'; '.join(found)}. The ways on the CPUs alone: --cpu-only." if found else ""
 
 
-def _rounds(folder: str, rounds: int) -> list[dict[str, Any]]:
-    bids = adp.load(LOG, split="train", columns=["bid"], backend="numpy", data_dir=folder)["bid"]
-    bids.sort()
-    bid = float(bids[len(bids) * 99 // 100])
-    results = [{"case": "limits", **fresh.measured(__file__, "limits", "-", folder, bid)}]
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for _ in range(rounds):
-        for case in SELECTING:
-            for name in NAMES:
-                found.setdefault((case, name), []).append(fresh.measured(__file__, name, case, folder, bid))
-    return results + [{"case": case, "backend": name, **_summary(runs)} for (case, name), runs in found.items()]
+def points(asked: argparse.Namespace) -> Iterator[Point]:
+    """The limits, then every way of every case."""
+    gpus = 0 if asked.cpu_only else len(Machine.here().gpus[: asked.gpus])
+    return over(gpus, min(_BLOCK, max(1 << 24, 256 * asked.rows)))
 
 
-def _summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    if "refused" in runs[0]:
-        return runs[0]
-    middle = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-    return middle | {
-        "all": [run["seconds"] for run in runs],
-        "gb_per_second": middle["bytes"] / 1e9 / middle["seconds"],
+def over(gpus: int, block: int) -> Iterator[Point]:
+    """What is measured with some GPUs.
+
+    Args:
+        gpus: how many.
+        block: bytes that are copied to find a limit.
+    """
+    for way in (*limits.ON_CPU, *(limits.ON_GPU if gpus else ())):
+        yield Point(
+            case=limits.CASE,
+            way=way,
+            needs=("cupy",) if way in limits.ON_GPU else (),
+            extra="gpu",
+            given={"block": block, "device": "gpu" if way in limits.ON_GPU else "cpu", "floor": True},
+        )
+    for case in CASES:
+        for way in (*CPU, *(GPU if gpus else ())):
+            yield _point(case, way)
+        yield from _clusters(case, gpus)
+        if gpus and CASES[case].kind == FILES and case != TENSORS:
+            yield from (_point(case, way) for way in PEERS)
+    for name in tpch_queries.QUERIES:
+        for way in (*CPU, *(GPU if gpus else ())):
+            if way.backend != "polars":  # its frames need queries of their own
+                yield _point(f"TPC-H {name}", way)
+        yield from _clusters(f"TPC-H {name}", gpus)
+    yield from _spilling(gpus)
+
+
+def _clusters(case: str, gpus: int) -> Iterator[Point]:
+    """Over 1, 2, 4, … GPUs."""
+    if case != TENSORS:  # they are wanted in one process
+        for workers in sorted({*(2**power for power in range(gpus.bit_length())), gpus} - {0}):
+            yield _point(case, CLUSTER, workers)
+
+
+def _spilling(gpus: int) -> Iterator[Point]:
+    yield from (_point(SPILLING, way) for way in CPU)
+    if not gpus:
+        return
+    for way, workers in ((GPU[0], None), (CLUSTER, 1)):
+        for third, name in ((False, "all on the GPU"), (True, "a pool of a third")):
+            yield _point(SPILLING, way, workers, name=f"{way.name}, {name}", third=third)
+
+
+def _point(case: str, way: Way, workers: int | None = None, *, name: str = "", third: bool = False) -> Point:
+    modules = {"dask_cudf": ("dask_cudf", "dask_cuda") if workers else ("dask_cudf",)}.get(way.backend, (way.backend,))
+    tensors = case == TENSORS
+    given = {
+        "backend": way.backend,
+        "device": "gpu" if way.gpu else "cpu",
+        "pool": way.pool,
+        "third": third,
+        "ours": way.ours,
+        "kind": CASES[case].kind if case in CASES else case.split(maxsplit=1)[0],
+        "limit": _limit(case, way.gpu),
     }
+    return Point(
+        case=case,
+        way=name or way.name,
+        workers=workers,
+        needs=(*modules, "torch") if tensors else modules,
+        extra=("dask,gpu" if way.gpu else way.backend) + (",torch" if tensors else ""),
+        given=given,
+    )
 
 
-def _measure(name: str, case: str, folder: str, bid: float) -> dict[str, Any]:
-    """One case in this process."""
-    selecting: dict[str, Any] = {"split": "train", "data_dir": folder, **SELECTING[case]}
-    filters = {"filters": [("bid", ">", bid)]} if case == "1 % filter" else {}
-    if case == "to tensors" and importlib.util.find_spec("torch") is None:
-        return {"refused": "torch is not installed"}
-    try:
-        need = adp.plan(LOG, **selecting, backend=name).need
-    except (BackendRefused, MissingLibrary) as error:
-        return {"refused": str(error)}
-    use = USES.get(case, _hold)
-    use(adp.load(LOG, **(selecting | {"split": "train[:1000]"}), backend=name))
-    device = _DevicePeak() if name == "cudf" else None
-    started = time.perf_counter()
-    rows = use(adp.load(LOG, **selecting, **filters, backend=name))
-    result = {"seconds": time.perf_counter() - started, "rows": rows, "bytes": need.bytes, "peak": peak_memory()}
-    return result | (device.factor(need.bytes) if device else {})
+def _limit(case: str, gpu: bool) -> str | None:
+    """What a way of a case can't outrun."""
+    if case not in CASES:
+        return None
+    if CASES[case].cold:
+        return limits.DISK
+    on_gpu = limits.PINNED if CASES[case].kind == FILES else limits.DEVICE
+    return on_gpu if gpu else limits.HOST
 
 
-class _DevicePeak:
-    """The peak of what RMM allocates on the GPU from now on."""
+def prepare(asked: argparse.Namespace, folder: Path) -> None:
+    """The ad log and TPC-H, prepared, and what the cases must give, by DuckDB; a node with a GPU needs no more."""
+    import duckdb
+    from gpu_cases import LIMITS, LOG, SPILLED
 
-    def __init__(self) -> None:
-        import rmm.statistics
+    import ailab_dataproc as adp
 
-        rmm.statistics.enable_statistics()
-        rmm.statistics.push_statistics()
-
-    def factor(self, size: int) -> dict[str, float]:
-        import rmm.statistics
-
-        return {"factor": rmm.statistics.pop_statistics().peak_bytes / size}
-
-
-def _hold(frame: Any) -> int:
-    """All rows in memory; of a lazy frame, in that of its workers."""
-    frame = frame.persist() if hasattr(frame, "dask") else frame
-    return len(frame)
-
-
-def _group(frame: Any) -> int:
-    if hasattr(frame, "group_by"):  # polars
-        return len(frame.group_by("country").mean())
-    found = frame.groupby("country")["bid"].mean()
-    return len(found.compute() if hasattr(found, "dask") else found)
+    given = {"train": f"synthetic:rows={asked.rows},seed=0", "test": "synthetic:rows=1,seed=1"}
+    adp.prepare("products/ad_log/impressions", data_dir=str(folder), sources=given, formats=("parquet",))
+    raw = folder / "tpch-raw"
+    tpch_data.generate(raw, asked.rows / LINES)
+    tpch_data.prepare(raw, str(folder))
+    answers: dict[str, Any] = dict(tpch_data.answers(raw, tpch_queries.SQL))
+    with duckdb.connect() as sql:
+        for table, files in ((LOG, shards(folder)), *((one, tpch_data.files(raw, one)) for one in tpch_data.TABLES)):
+            sql.execute(f"create view {table} as from read_parquet({[str(file) for file in files]!r})")
+        found = sql.execute(LIMITS).fetchone()
+        told = dict(zip(("few", "half"), found or (), strict=True))
+        for name, text in {SPILLING: SPILLED, **{name: case.sql for name, case in CASES.items()}}.items():
+            rows = sql.execute(text.format(**told)).fetchall()
+            answers[name] = [[tpch_queries.plain(value) for value in row] for row in rows]
+    shutil.rmtree(raw)
+    (folder / _ANSWERS).write_text(json.dumps({"limits": told, "answers": answers}))
 
 
-def _tensors(frame: Any) -> int:
-    """A tensor on the GPU for each column."""
-    import torch
-
-    frame = frame.compute() if hasattr(frame, "dask") else frame
-    on_gpu = type(frame).__module__.startswith("cudf")
-    columns = [frame[name].values if on_gpu else frame[name].to_numpy() for name in NUMBERS]
-    tensors = [torch.as_tensor(column, device="cuda") for column in columns]
-    torch.cuda.synchronize()
-    return len(tensors[0])
-
-
-USES: dict[str, Callable[[Any], int]] = {"group-by": _group, "to tensors": _tensors}
-
-
-def _limits(folder: str) -> dict[str, float]:
-    """GB/s at best: within the GPU, from the host's memory (pageable and pinned), from the disk."""
-    import cupy
-    import numpy as np
-
-    on_gpu, other = cupy.zeros(BLOCK, np.uint8), cupy.empty(BLOCK, np.uint8)
-    pageable = np.zeros(BLOCK, np.uint8)
-    pinned = np.frombuffer(cupy.cuda.alloc_pinned_memory(BLOCK), np.uint8, BLOCK)
-    copies = {
-        "device_to_device": lambda: cupy.copyto(other, on_gpu),
-        "pageable_to_device": lambda: other.set(pageable),
-        "pinned_to_device": lambda: other.set(pinned),
-    }
-    return {name: BLOCK / 1e9 / _best(copy, cupy) for name, copy in copies.items()} | {"disk": _disk(folder)}
+def measure(point: Point, folder: Path) -> dict[str, Any]:
+    """One way of one case in this process."""
+    if point.case == limits.CASE:
+        return limits.measure(point.way, point.given["block"], shards(folder))
+    told = json.loads((folder / _ANSWERS).read_text())
+    name = point.case.removeprefix("TPC-H ")
+    job = Job(point=point, folder=folder, limits=told["limits"])
+    run = {SPILLING: spill}.get(name, query if name in tpch_queries.QUERIES else Job.run)
+    clock = Clock()
+    found, size, extra = run(job, clock)
+    if wrong := tpch_queries.differs(found, [tuple(row) for row in told["answers"][name]]):
+        raise WrongAnswer(wrong)
+    return clock.line(rows=size[0], bytes=size[1], **extra)
 
 
-def _best(copy: Callable[[], None], cupy: Any) -> float:
-    seconds = []
-    for _ in range(6):
-        cupy.cuda.runtime.deviceSynchronize()
-        started = time.perf_counter()
-        copy()
-        cupy.cuda.runtime.deviceSynchronize()
-        seconds.append(time.perf_counter() - started)
-    return min(seconds[1:])
-
-
-def _disk(folder: str) -> float:
-    """Of the shards, one after the other, put out of the system's memory before."""
-    files = sorted(Path(folder).rglob("*.parquet"))
-    for file in files:
-        with open(file, "rb") as opened:
-            os.fsync(opened.fileno())
-            os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    started, size = time.perf_counter(), 0
-    for file in files:
-        with open(file, "rb", buffering=0) as opened:
-            while block := opened.read(16 << 20):
-                size += len(block)
-    return size / 1e9 / (time.perf_counter() - started)
-
-
-def _print(results: list[dict[str, Any]]) -> None:
-    print("  ".join(f"{name} {value:.1f} GB/s" for name, value in results[0].items() if name != "case"))
-    print(f"{'case':12} {'backend':10} {'seconds':>8} {'GB/s':>7} {'factor':>7}")
-    for one in results[1:]:
-        if "refused" in one:
-            print(f"{one['case']:12} {one['backend']:10} {one['refused']}")
-        else:
-            factor = f"{one['factor']:7.2f}" if "factor" in one else ""
-            print(f"{one['case']:12} {one['backend']:10} {one['seconds']:8.2f} {one['gb_per_second']:7.2f} {factor}")
-
+SUITE = Suite(
+    name="gpu",
+    file=__file__,
+    about=__doc__,
+    rows={"small": 500_000, "medium": 10_000_000, "large": 60_000_000},
+    points=points,
+    measure=measure,
+    prepare=prepare,
+    options=options,
+    lacks=lacks,
+    show=show,
+    rounds=3,
+    disk=300,
+    memory=700,
+)
 
 if __name__ == "__main__":
-    main()
+    main(SUITE)

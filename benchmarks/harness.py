@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,10 +30,10 @@ from results import UNFINISHED, Result, open_output, read, write_line
 from shown import tables
 from space import check_space
 
-from ailab_dataproc.errors import AilabError, require
+from ailab_dataproc.errors import AilabError, InvalidRequest, require
 
 SCALES = ("small", "medium", "large")
-_BAD_INPUT, _FAILED, _INTERRUPTED = 2, 1, 130  # exit codes
+_FAILED, _BAD_INPUT, _LACKING, _INTERRUPTED = 1, 2, 3, 130  # exit codes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +67,14 @@ class Suite:
     rounds: int = 5
     disk: float = 0  # bytes a row, at most
     memory: float = 0  # bytes a row, at most; of the largest way
+    lacks: Callable[[argparse.Namespace], str] | None = (
+        None  # what is missing on this machine, in a sentence; nothing where it can run
+    )
     limit: float = 1800  # seconds of a measurement
 
 
 def main(suite: Suite, arguments: list[str] | None = None) -> None:
-    """Run a suite's script; the process ends with 1 where a measurement failed, and with 2 for bad input."""
+    """Run a suite's script; it ends with 1 where a measurement failed, 2: bad input, 3: not on this machine."""
     try:
         code = _main(suite, arguments)
     except AilabError as error:
@@ -90,6 +94,7 @@ def parser(suite: Suite) -> argparse.ArgumentParser:
     made.add_argument("--output", type=Path, default=_default_output(suite), help="default: %(default)s")
     made.add_argument("--folder", type=Path, help="where data is made, and kept for the next run; else temporary")
     made.add_argument("--only", default="", metavar="TEXT", help="cases and ways whose name has this in it")
+    made.add_argument("--make", action="store_true", help="make the data in --folder, and measure nothing")
     made.add_argument("--show", action="store_true", help="print the tables of results that are there")
     made.add_argument("--one", help=argparse.SUPPRESS)
     if suite.options:
@@ -107,8 +112,22 @@ def _main(suite: Suite, arguments: list[str] | None) -> int:
     if asked.show:
         print(suite.show(read(asked.output)))
         return 0
+    if asked.make:
+        return _make(suite, asked)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a queue's time limit is an interruption, too
+    if suite.lacks and (lack := suite.lacks(asked)):
+        print(f"{suite.name}: {lack}", file=sys.stderr)
+        return _LACKING
     with tempfile.TemporaryDirectory(prefix=f"bench-{suite.name}-") as temporary:
         return _run(suite, asked, asked.folder or Path(temporary))
+
+
+def _make(suite: Suite, asked: argparse.Namespace) -> int:
+    if asked.folder is None:
+        raise InvalidRequest("--make: no folder was given, wanted one that keeps the data. Name it with --folder.")
+    check_space(asked.folder, suite.disk * asked.rows, 0, f"{suite.name} with {asked.rows:,} rows")
+    print(_prepared(suite, asked, asked.folder))
+    return 0
 
 
 def _run(suite: Suite, asked: argparse.Namespace, work: Path) -> int:
@@ -128,8 +147,12 @@ def _run(suite: Suite, asked: argparse.Namespace, work: Path) -> int:
                 write_line(file, result)
                 done.append(result)
     except KeyboardInterrupt:
-        print(f"interrupted: {len(done)} lines are kept in {partial}", file=sys.stderr)
+        kept = f"{len(done)} line{'s' * (len(done) != 1)} kept in {partial}" if done else "nothing was measured yet"
+        print(f"interrupted: {kept}", file=sys.stderr)
         return _INTERRUPTED
+    finally:
+        if partial.exists() and not partial.stat().st_size:
+            partial.unlink()
     partial.replace(asked.output)
     print(suite.show(done))
     print(f"{asked.output}: {len(done)} lines", file=sys.stderr)

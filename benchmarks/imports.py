@@ -4,7 +4,7 @@
 
 Each measurement starts a Python of its own and waits for its end; the memory is that process's largest resident set.
 "first load" reads all columns of a small ad log, prepared by ailab_dataproc; the peers read its Parquet shards, TFDS
-its TFRecord shards.
+its TFRecord shards. The small scale leaves out what takes longest.
 """
 
 from __future__ import annotations
@@ -49,18 +49,17 @@ _LOADS = {  # the folder, or its Parquet files, is put in; `found` has rows
     "duckdb": "import duckdb; found = duckdb.read_parquet(%r).to_arrow_table()",
     "TFDS": "import tensorflow_datasets as tfds; found = list(tfds.builder_from_directory(%r).as_dataset('train'))",
 }
+_SLOW = ("dask", "dask.dataframe", "HF datasets", "TFDS", "ailab_dataproc, dask")
 _MODULES = {"HF datasets": "datasets", "TFDS": "tensorflow_datasets", "dask.dataframe": "dask", "pyarrow": "pyarrow"}
 _PEAK = "; print([x for x in open('/proc/self/status') if x.startswith('VmHWM')][0].split()[1])"
 
 
 def points(asked: argparse.Namespace) -> Iterator[Point]:
     """All ways of the three cases."""
-    for way, code in _IMPORTS.items():
-        yield Point(case="import", way=way, needs=_needs(way), given={"run": code, "floor": not code})
-    for way, code in _HELP.items():
-        yield Point(case="--help", way=way, needs=_needs(way), given={"run": code})
-    for way, code in _LOADS.items():
-        yield Point(case="first load", way=way, needs=_needs(way), given={"run": code})
+    for case, ways in {"import": _IMPORTS, "--help": _HELP, "first load": _LOADS}.items():
+        for way, code in ways.items():
+            if asked.scale != "small" or way not in _SLOW:
+                yield Point(case=case, way=way, needs=_needs(way), given={"run": code, "floor": not code})
 
 
 def prepare(asked: argparse.Namespace, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """On paper: how long 1 TB and 100 TB would take on 8, 64 and 512 workers. A model and a simulation; nothing was run.
 
     python benchmarks/model.py [--cores 16] [--network 1.25] [--bucket 25] [--output benchmarks/results/model.jsonl]
+    python benchmarks/model.py --show    # the table of the README
 
 Measured here, from the files in results/: seconds of a core per byte of Arrow to prepare and to load (prepare.jsonl,
 load.jsonl) and the scheduler's time for a task (workers.jsonl, else 3 ms). Assumed, and said in each result: cores a
@@ -14,22 +15,27 @@ from __future__ import annotations
 
 import argparse
 import heapq
-import json
 import math
 import random
-import statistics
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from machine import write_results
+from machine import stamp
+from results import Result, read, write
+from shown import grid, hours
+from spread import median
+
+from ailab_dataproc.errors import AilabError, InvalidRequest
 
 RESULTS = Path(__file__).parent / "results"
-ROW = 123  # bytes of Arrow of a row of the ad log (results/prepare.jsonl)
+ROW = 123  # bytes of Arrow of a row of the ad log
 SHARD = 128 * 10**6  # bytes of Arrow
 STORED = {"parquet": 0.25, "tfrecord": 2.6}  # bytes in the bucket for a byte of Arrow
 SOURCES = 1.0  # bytes of CSV that are read for a byte of Arrow
+SCHEDULER = 0.003  # seconds a task, where workers.jsonl isn't there
 PUBLISHED = 600  # shards that are renamed in the bucket a second: 100 at a time, 0.1 s each, for two formats
 SIZES = {"1 TB": 10**12, "100 TB": 10**14}
 WORKERS = (8, 64, 512)
@@ -85,41 +91,65 @@ def bottleneck(job: Job, total: float) -> tuple[str, dict[str, float]]:
     return max(saved, key=lambda name: saved[name]), saved
 
 
-def costs() -> dict[str, float]:
-    """Seconds of a core per byte of Arrow, and of the scheduler per task, as measured on this machine."""
-    prepare = {one["way"]: one for one in _lines("prepare") if one.get("sources") == "log"}
-    loads = [
-        one for one in _lines("load") if (one["data"], one["case"], one["way"]) == ("log", "whole", "ailab_dataproc")
-    ]
-    load = next(one for one in loads if one["object"] == "Arrow table")
-    scheduler = [one["seconds_a_task"] for one in _lines("workers") if "seconds_a_task" in one]
+def costs(results: Path) -> dict[str, float]:
+    """Seconds of a core per byte of Arrow, and of the scheduler per task, as measured.
+
+    Args:
+        results: the folder with prepare.jsonl, load.jsonl and, where there is one, workers.jsonl.
+
+    Raises:
+        InvalidRequest: something was not measured.
+    """
+    prepared, loaded = read(results / "prepare.jsonl"), read(results / "load.jsonl")
+    alone = {"case": "from the generator", "workers": 1}
+    table = _find(loaded, case="Arrow table: log, whole", way="ailab_dataproc")
+    workers = results / "workers.jsonl"
+    tasks = [one.number("seconds_a_task") for one in read(workers)] if workers.exists() else []
+    known = [one for one in tasks if one]
     return {
-        "prepare, Parquet": 1 / (_median(prepare["Parquet, 1 thread"]["all"]) * ROW),
-        "prepare, both formats": 1 / (_median(prepare["both formats, 1 thread"]["all"]) * ROW),
-        "load": _median(load["cpu_seconds"]) / load["bytes"],
-        "scheduler": _median(scheduler) if scheduler else 1 / 330,
+        "prepare, Parquet": _cost(_find(prepared, way="ours, Parquet, threads", **alone)),
+        "prepare, both formats": _cost(_find(prepared, way="ours, both formats, threads", **alone)),
+        "load": median(table.cpu_seconds) / (table.bytes or 0),
+        "scheduler": median(known) if known else SCHEDULER,
     }
 
 
-def main() -> None:
-    """Simulate all, write, and print a table."""
+def _find(results: Iterable[Result], **wanted: Any) -> Result:
+    for one in results:
+        if one.typical and one.bytes and all(getattr(one, name) == value for name, value in wanted.items()):
+            return one
+    told = ", ".join(f"{name} {value!r}" for name, value in wanted.items())
+    raise InvalidRequest(f"results: hold no measurement of {told}. Measure it: ailab-dataproc bench run prepare load.")
+
+
+def _cost(one: Result) -> float:
+    """Seconds for a byte of Arrow."""
+    return (one.typical or 0) / (one.bytes or 1)
+
+
+def main() -> int:
+    """Simulate all, write, and print a table; returns the exit code."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--cores", type=int, default=16, help="of a worker")
     options.add_argument("--network", type=float, default=1.25, help="GB/s of a worker (10 Gbit/s)")
     options.add_argument("--bucket", type=float, default=25, help="GB/s of all workers (200 Gbit/s)")
+    options.add_argument("--results", type=Path, default=RESULTS, help="the folder of what was measured")
     options.add_argument("--output", type=Path, default=RESULTS / "model.jsonl")
+    options.add_argument("--show", action="store_true", help="print the table of results that are there")
     asked = options.parse_args()
-    results = list(_all(asked.cores, asked.network * 1e9, asked.bucket * 1e9))
-    write_results(results, asked.output)
-    print(f"On paper: {asked.cores} cores a worker, {asked.network} GB/s each, {asked.bucket} GB/s in all")
-    print(f"{'what':22} {'size':>7} {'workers':>7} {'time':>9} {'efficiency':>10}  bottleneck")
-    for one in results:
-        told = f"{one['what']:22} {one['size']:>7} {one['workers']:7} {_clock(one['seconds']):>9}"
-        print(f"{told} {one['efficiency']:10.0%}  {one['bottleneck']}")
+    try:
+        results = read(asked.output) if asked.show else list(_all(asked))
+        if not asked.show:
+            write(results, asked.output)
+    except AilabError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(show(results))
+    return 0
 
 
-def _all(cores: int, network: float, bucket: float) -> Iterator[dict[str, Any]]:
-    found = costs()
+def _all(asked: argparse.Namespace) -> Iterator[Result]:
+    found, marks = costs(asked.results), stamp(asked.results)
     what = {
         "prepare, Parquet": SOURCES + STORED["parquet"],
         "prepare, both formats": SOURCES + sum(STORED.values()),
@@ -128,62 +158,49 @@ def _all(cores: int, network: float, bucket: float) -> Iterator[dict[str, Any]]:
     for name, traffic in what.items():
         for size, count in SIZES.items():
             tasks = math.ceil(count / SHARD)
-            alone = tasks * found[name] * SHARD
             for workers in WORKERS:
                 job = Job(
                     tasks=tasks,
                     computing=found[name] * SHARD,
                     traffic=traffic * SHARD,
                     scheduler=found["scheduler"],
-                    cores=workers * cores,
+                    cores=workers * asked.cores,
                     workers=workers,
-                    network=network,
-                    bucket=bucket,
+                    network=asked.network * 1e9,
+                    bucket=asked.bucket * 1e9,
                     spread=SPREAD,
                     publishing=0 if name == "load" else tasks * (2 if "both" in name else 1) / PUBLISHED,
                 )
                 seconds = simulate(job)
                 part, saved = bottleneck(job, seconds)
-                yield {
-                    "suite": "model",
-                    "what": name,
-                    "size": size,
-                    "workers": workers,
-                    "seconds": seconds,
-                    "efficiency": alone / (seconds * job.cores),
-                    "bottleneck": part,
-                    "saved": saved,
-                    "assumed": asdict(job),
-                }
+                told = {"on_paper": True, "efficiency": tasks * job.computing / (seconds * job.cores)}
+                told |= {"what": name, "size": size, "bottleneck": part, "saved": saved, "assumed": asdict(job)}
+                yield Result(
+                    suite="model",
+                    case=f"on paper: {name}, {size}",
+                    way="simulated",
+                    workers=workers,
+                    rows=count // ROW,
+                    bytes=count,
+                    seconds=(seconds,),
+                    extra=told,
+                    **marks,
+                )
 
 
-def _lines(suite: str) -> list[dict[str, Any]]:
-    file = RESULTS / f"{suite}.jsonl"
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+def show(results: list[Result]) -> str:
+    """The table of the README: time, efficiency and bottleneck."""
+    cells = {(one.case, f"{one.workers} workers"): one for one in results}
 
+    def cell(case: str, workers: str) -> str:
+        one = cells.get((case, workers))
+        if one is None or one.typical is None:
+            return ""
+        return f"{hours(one.typical)}, {one.extra['efficiency']:.0%} ({one.extra['bottleneck']})"
 
-def _median(values: Any) -> float:
-    return statistics.median(values) if isinstance(values, list) else float(values)
-
-
-def _clock(seconds: float) -> str:
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"
-
-
-def told(results: list[Mapping[str, Any]]) -> str:
-    """The table of the README."""
-    head = "| on paper | size | " + " | ".join(f"{workers} workers" for workers in WORKERS) + " |"
-    lines = [head, "| --- | --- |" + " --- |" * len(WORKERS)]
-    for what in dict.fromkeys(one["what"] for one in results):
-        for size in SIZES:
-            each = [one for one in results if (one["what"], one["size"]) == (what, size)]
-            cells = " | ".join(f"{_clock(one['seconds'])} ({one['bottleneck']})" for one in each)
-            lines.append(f"| {what} | {size} | {cells} |")
-    return "\n".join(lines)
+    cases, workers = (list(dict.fromkeys(key[at] for key in cells)) for at in (0, 1))
+    return grid("nothing was run", cases, workers, cell)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

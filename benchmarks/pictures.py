@@ -18,6 +18,7 @@ from ailab_dataproc.report import count_bytes
 
 _WIDE = 8.6  # inches
 _BARS = 60  # at most, in one picture
+_TIE = 7  # the colour and marker of what the rounds can't tell
 _FAR = 30  # times between the least and the most, from which an axis is logarithmic
 
 
@@ -48,12 +49,9 @@ def of_suite(results: Sequence[Result]) -> Iterator[Picture]:
     predictions = findings.predictions(results)
     if predictions:
         yield _predicted(suite, predictions)
-    limits, rest = findings.gpu(results)
-    if rest:
-        yield _gpu(limits, rest)
     drawn = {one.case for one in (*sweeps, *scalings)}
     others = [one for one in results if one.typical and one.case not in drawn]
-    if 1 < len(others) <= _BARS and not rest and not predictions:
+    if 1 < len(others) <= _BARS and suite != "gpu" and not predictions:
         yield _bars(suite, others)
 
 
@@ -64,7 +62,8 @@ def _axes(height: float, columns: int = 1, wide: float = _WIDE) -> tuple[Any, An
     return figure, figure.subplots(1, columns)
 
 
-def _name(*parts: str) -> str:
+def file_name(*parts: str) -> str:
+    """Of a picture, and of its ids."""
     return re.sub(r"[^a-z0-9]+", "-", " ".join(parts).lower()).strip("-")
 
 
@@ -73,14 +72,15 @@ def _line(axes: Any, number: int, x: Sequence[float], y: Sequence[float], **opti
     axes.plot(x, y, **(style | {"linewidth": 1.8} | options))
 
 
-def _key(figure: Any, axes: Any) -> None:
+def key(figure: Any, axes: Any) -> None:
     """The legend below the axes, where it hides nothing."""
     handles, labels = axes.get_legend_handles_labels()
     longest = max(map(len, labels), default=1)
     figure.legend(handles, labels, loc="outside lower center", ncols=max(1, min(4, len(labels), 100 // (longest + 8))))
 
 
-def _log_sizes(axis: Any, show: Any) -> None:
+def log_sizes(axis: Any, show: Any) -> None:
+    """Label an axis with what `show` makes of its values."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     least, most = axis.get_view_interval()
@@ -103,27 +103,26 @@ def _versus(suite: str, pairs: Sequence[Versus]) -> Picture:
     labels = [f"{one.case}  ({one.peer.label})" for one in pairs]
     figure, axes = _axes(1.1 + 0.27 * len(pairs), wide=_WIDE if max(map(len, labels)) < 45 else 11)
     for row, one in enumerate(pairs):
-        ours = one.ratio.value <= findings.NEAR
         low, high = one.ratio.low or one.ratio.value, one.ratio.high or one.ratio.value
-        axes.plot([low, high], [row, row], color=COLOURS[0 if ours else 1], linewidth=2, alpha=0.5)
-        axes.plot(one.ratio.value, row, MARKERS[0 if ours else 1], color=COLOURS[0 if ours else 1], markersize=7)
+        style = {"faster": 0, "slower": 1}.get(one.verdict, _TIE)
+        axes.plot([low, high], [row, row], color=COLOURS[style], linewidth=2, alpha=0.6)
+        axes.plot(one.ratio.value, row, MARKERS[style], color=COLOURS[style], markersize=7)
     axes.set_yticks(range(len(pairs)), labels, fontsize=9)
     axes.set_ylim(len(pairs) - 0.4, -0.6)
     axes.axvline(1, color=TEXT, linewidth=1)
     axes.set_xscale("log")
     values = [value for one in pairs for value in (one.ratio.low, one.ratio.high, one.ratio.value) if value]
     axes.set_xlim(max(min(*values, 0.5), 0.02) / 1.1, min(max(*values, 2), 50) * 1.1)
-    ticks = [0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50]
-    _log_sizes(axes.xaxis, lambda value: f"{value:g} x")
-    axes.set_xticks([one for one in ticks if axes.get_xlim()[0] <= one <= axes.get_xlim()[1]])
+    log_sizes(axes.xaxis, lambda value: f"{value:g} x")
+    low, high = axes.get_xlim()
+    axes.set_xticks([one for one in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if low <= one <= high])
     axes.set_xlabel("our time over that of the fastest peer (in brackets), log scale")
-    faster = sum(one.ratio.value < 1 for one in pairs)
     return Picture(
-        _name(suite, "versus"),
+        file_name(suite, "versus"),
         f"{suite}: ailab_dataproc beside the fastest peer",
-        "Left of the line we are faster, right of it the peer is; a bar that crosses the line is a tie. "
-        "Circles: as fast as the fastest or faster, squares: slower.",
-        f"Our time over the fastest peer's in {len(pairs)} cases; below 1 in {faster}. The table has all numbers.",
+        "Left of the line we are faster (circles), right of it the peer is (squares); "
+        "where the 95 % interval crosses the line, the rounds can't tell (stars).",
+        f"Our time over the fastest peer's in {len(pairs)} cases, the least first. The table has all numbers.",
         figure,
     )
 
@@ -141,15 +140,15 @@ def _throughput(sweep: Sweep) -> Picture:
         axes.annotate(text, (one.size, 0.03), fontsize=9, bbox=box, **place)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    _log_sizes(axes.xaxis, _sizes(sweep))
-    _log_sizes(axes.yaxis, lambda value: f"{value:,.10g}")
+    log_sizes(axes.xaxis, _sizes(sweep))
+    log_sizes(axes.yaxis, lambda value: f"{value:,.10g}")
     axes.set_xlabel("size as Arrow, log scale" if sweep.unit == "bytes" else "rows, log scale")
     axes.set_ylabel("GB/s, log scale" if sweep.unit == "bytes" else "rows/s, log scale")
-    _key(figure, axes)
+    key(figure, axes)
     marked = " Dotted lines: where another way becomes the fastest." if crossings else ""
     words = "; ".join(f"from {findings.size(one.size, sweep.unit)} on {one.after}" for one in crossings)
     return Picture(
-        _name(sweep.suite, sweep.case, "throughput"),
+        file_name(sweep.suite, sweep.case, "throughput"),
         f"{sweep.suite}: throughput over size, {sweep.case}",
         f"Higher is faster.{marked}",
         f"Throughput of {', '.join(sweep.ways)} over size. Fastest changes: {words or 'never'}.",
@@ -164,16 +163,16 @@ def _memory(sweep: Sweep) -> Picture:
         _line(axes, number, [sweep.size(one) for one in there], [one.memory or 0 for one in there], label=way)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    _log_sizes(axes.xaxis, _sizes(sweep))
-    _log_sizes(axes.yaxis, _bytes)
+    log_sizes(axes.xaxis, _sizes(sweep))
+    log_sizes(axes.yaxis, _bytes)
     axes.set_xlabel("size as Arrow, log scale" if sweep.unit == "bytes" else "rows, log scale")
     axes.set_ylabel("peak memory, log scale")
     if sweep.unit == "bytes":
         sizes = sorted({sweep.size(one) for of in sweep.ways.values() for one in of})
         axes.plot(sizes, sizes, color=TEXT, linestyle="--", linewidth=1, label="the data itself")
-    _key(figure, axes)
+    key(figure, axes)
     return Picture(
-        _name(sweep.suite, sweep.case, "memory"),
+        file_name(sweep.suite, sweep.case, "memory"),
         f"{sweep.suite}: memory over size, {sweep.case}",
         "Peak memory of all processes together; lower is better, and a flat line is a way that needn't hold the data.",
         f"Peak memory of {', '.join(sweep.ways)} over size.",
@@ -196,14 +195,15 @@ def _speed_up(scaling: Scaling) -> Picture:
     for axes in (left, right):
         axes.set_xticks(sorted({workers for of in scaling.ways.values() for workers in of}))
         axes.set_xlabel("workers")
-        axes.set_ylim(bottom=0)
+    shares = [100 * one.value / workers for of in scaling.ways.values() for workers, one in of.items()]
+    right.set_ylim(0, 1.12 * max(100, *shares))
     left.set_ylim(0, most * 1.25)
     left.set_ylabel("speed-up, times")
     right.set_ylabel("efficiency, % of ideal")
-    _key(figure, left)
+    key(figure, left)
     ends = "; ".join(f"{way} {of[max(of)].value:.2f} times with {max(of)}" for way, of in scaling.ways.items())
     return Picture(
-        _name(scaling.suite, scaling.case, "speed-up"),
+        file_name(scaling.suite, scaling.case, "speed-up"),
         f"{scaling.suite}: speed-up over workers, {scaling.case}",
         "The nearer to the dashed line, the more each further worker brings; thin bars are 95 % intervals.",
         f"Speed-up over workers: {ends}.",
@@ -225,12 +225,12 @@ def _predicted(suite: str, found: Sequence[Predicted]) -> Picture:
     axes.set_xscale("log")
     axes.set_yscale("log")
     for axis in (axes.xaxis, axes.yaxis):
-        _log_sizes(axis, _bytes)
+        log_sizes(axis, _bytes)
     axes.set_xlabel("measured peak, log scale")
     axes.set_ylabel("predicted peak, log scale")
-    _key(figure, axes)
+    key(figure, axes)
     return Picture(
-        _name(suite, "predicted"),
+        file_name(suite, "predicted"),
         f"{suite}: memory, predicted and measured",
         "On the line a prediction is right; the band is 25 % to either side; below it memory was underestimated.",
         f"Predicted over measured peak memory of {len(found)} loads.",
@@ -238,38 +238,22 @@ def _predicted(suite: str, found: Sequence[Predicted]) -> Picture:
     )
 
 
-def _gpu(limits: Sequence[Result], rest: Sequence[Result]) -> Picture:
-    picture = _grouped(list(rest), lambda one: findings.gb_per_second(one) or 0, lambda value: f"{value:.2g}")
-    figure, axes = picture
-    for number, one in enumerate(limits):
-        value = findings.gb_per_second(one) or 0
-        axes.axvline(
-            value, color=COLOURS[number % len(COLOURS)], linestyle="--", label=f"{one.way}: {findings.speed(value)}"
-        )
-    axes.set_xscale("log")
-    _log_sizes(axes.xaxis, lambda value: f"{value:,.10g}")
-    axes.set_xlabel("GB of Arrow a second, log scale")
-    if limits:
-        _key(figure, axes)
-    return Picture(
-        "gpu-limits",
-        "gpu: GB/s against the limits of the machine",
-        "Longer bars are faster; dashed lines are what copies and the disk of this machine reach at best.",
-        f"GB/s of {len(rest)} loads beside {len(limits)} limits.",
-        figure,
-    )
-
-
 def _bars(suite: str, results: list[Result]) -> Picture:
-    figure, axes = _grouped(results, lambda one: one.typical or 0, seconds, lambda one: mad(one.seconds))
+    figure, axes = grouped(
+        results,
+        lambda one: one.typical or 0,
+        lambda one: seconds(one.typical or 0),
+        lambda one: COLOURS[0 if findings.is_ours(one) else 7],
+        lambda one: mad(one.seconds),
+    )
     values = [one.typical or 1 for one in results]
     far = max(values) > _FAR * min(values)
     if far:
         axes.set_xscale("log")
-    _log_sizes(axes.xaxis, seconds)
+    log_sizes(axes.xaxis, seconds)
     axes.set_xlabel("median of the rounds" + (", log scale" if far else ""))
     return Picture(
-        _name(suite, "times"),
+        file_name(suite, "times"),
         f"{suite}: times",
         "Shorter is faster; the thin line is the spread of the rounds. Blue is ailab_dataproc.",
         f"Median times of {len(results)} ways. The table has all numbers.",
@@ -277,7 +261,7 @@ def _bars(suite: str, results: list[Result]) -> Picture:
     )
 
 
-def _grouped(results: list[Result], value: Any, show: Any, spread: Any = None) -> tuple[Any, Any]:
+def grouped(results: list[Result], value: Any, text: Any, colour: Any, spread: Any = None) -> tuple[Any, Any]:
     """Horizontal bars, with the name of each case above its ways."""
     rows = len(results) + 1.4 * len({one.case for one in results})
     figure, axes = _axes(0.9 + 0.25 * rows)
@@ -287,10 +271,9 @@ def _grouped(results: list[Result], value: Any, show: Any, spread: Any = None) -
         at += 1
         for one in of:
             number = value(one)
-            colour = COLOURS[0 if findings.is_ours(one) else 7]
-            axes.barh(at, number, 0.72, color=colour, xerr=spread(one) if spread else None, ecolor=TEXT)
+            axes.barh(at, number, 0.72, color=colour(one), xerr=spread(one) if spread else None, ecolor=TEXT)
             far = number + (spread(one) if spread else 0)
-            axes.annotate(show(number), (far, at), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
+            axes.annotate(text(one), (far, at), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
             ticks.append(at)
             labels.append(one.label)
             at += 1

@@ -1,28 +1,29 @@
 """Plan a load of a dataset of 1,000,000 shards: seconds and peak memory of a fresh process, with and without a filter.
 
-    python benchmarks/plan.py [--shards 1000000] [--rounds 3] [--output benchmarks/results/plan.jsonl]
+    python benchmarks/plan.py [--scale small|medium|large] [--rounds 3] [--output benchmarks/results/plan.jsonl]
+    python benchmarks/plan.py --show    # the table of the README, from the results
 
-The dataset has two formats and 15 columns. Only its manifest and its index are made, by the functions that `prepare`
-writes them with: a plan reads nothing else. The peak is that of the whole process, imports included; the seconds are
-those of `plan` after the imports, on the clock and (of all threads) on the processor. The cases take turns, so that a
-noisy machine disturbs all alike.
+The dataset has two formats and 15 columns, and shards of 100,000 rows: a scale's rows by that are its shards. Only its
+manifest and its index are made, by the functions that `prepare` writes them with: a plan reads nothing else. The peak
+is that of the whole process, imports included; the seconds are those of `plan` after the imports. How many shards
+a plan keeps is checked.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
-import json
-import statistics
-import sys
-import tempfile
-import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-import fresh
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from machine import write_results
+from clock import WrongAnswer, clocked
+from harness import Point, Suite, main
+from results import Result
+from shown import grid, seconds
 
 import ailab_dataproc as adp
 from ailab_dataproc import schema as contract
@@ -32,7 +33,7 @@ from ailab_dataproc.manifest import INDEX, MANIFEST, Manifest
 from ailab_dataproc.preparation.publishing import write_table
 from ailab_dataproc.preparation.shards import ENDINGS, index_schema
 from ailab_dataproc.preparation.statistics import bounded
-from ailab_dataproc.report import peak_memory
+from ailab_dataproc.report import count_bytes
 
 NAME = "bench/many_shards"
 ROWS = 100_000  # of a shard
@@ -53,25 +54,23 @@ CASES: dict[str, dict[str, Any]] = {
     "2 columns, all shards": {"columns": ["number_0", "price_0"]},
     "all columns, all shards": {},
 }
+_PEAK = "peak memory"
 
 
-def main() -> None:
-    """Measure all cases in turns and print a table."""
-    options = fresh.parser("plan", __doc__, nargs=3, metavar=("CASE", "SHARDS", "FOLDER"))
-    options.add_argument("--shards", type=int, default=1_000_000)
-    asked = options.parse_args()
-    if asked.one:
-        case, shards, work = asked.one
-        print(json.dumps(measure(case, int(shards), work)))
-        return
-    with tempfile.TemporaryDirectory(prefix="bench-plan-") as work:
-        make_version(work, asked.shards)
-        results = _rounds(work, asked.shards, asked.rounds)
-    write_results(results, asked.output)
-    print(f"{'case':32} {'kept':>9} {'seconds':>8} {'of CPU':>8} {'peak MB':>8}")
-    for one in results:
-        times = f"{one['seconds']:8.2f} {one['cpu_seconds']:8.2f}"
-        print(f"{one['case']:32} {one['kept']:9,} {times} {one['peak_memory'] / 1e6:8.0f}")
+def points(asked: argparse.Namespace) -> Iterator[Point]:
+    """All cases; nobody else plans."""
+    shards = _shards(asked.rows)
+    for case in CASES:
+        yield Point(case=case, way="ailab_dataproc", needs=("dask",), extra="dask", given={"shards": shards})
+
+
+def prepare(asked: argparse.Namespace, folder: Path) -> None:
+    """Manifest and index."""
+    make_version(str(folder), _shards(asked.rows))
+
+
+def _shards(rows: int) -> int:
+    return max(rows // ROWS, 1)
 
 
 def make_version(data_dir: str, shards: int) -> None:
@@ -149,43 +148,53 @@ def _bounds(declared: pa.Field, shards: int, random: np.random.Generator) -> tup
     )
 
 
-def _rounds(work: str, shards: int, rounds: int) -> list[dict[str, Any]]:
-    found: dict[str, list[dict[str, Any]]] = {}
-    for number in range(rounds):
-        for case in CASES:
-            found.setdefault(case, []).append(fresh.measured(__file__, case, shards, work))
-            print(f"round {number + 1} {case:32} {found[case][-1]['seconds']:.2f} s", file=sys.stderr)
-    return [_summary(case, shards, runs) for case, runs in found.items()]
-
-
-def _summary(case: str, shards: int, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "suite": "plan",
-        "case": case,
-        "shards": shards,
-        "kept": runs[0]["kept"],
-        "seconds": statistics.median(run["seconds"] for run in runs),
-        "all": [run["seconds"] for run in runs],
-        "cpu_seconds": statistics.median(run["cpu_seconds"] for run in runs),
-        "peak_memory": max(run["peak_memory"] for run in runs),
-    }
-
-
-def measure(case: str, shards: int, work: str) -> dict[str, Any]:
+def measure(point: Point, folder: Path) -> dict[str, Any]:
     """Plan once in this process."""
-    asked = {"split": "train", "backend": "dask", "allow_pii": True, "data_dir": work} | CASES[case]
-    if asked.get("filters"):
-        hours = pa.array([shards * 60 * 99 // 100], pa.timestamp("s", "UTC"))
+    shards = point.given["shards"]
+    asked = {"split": "train", "backend": "dask", "allow_pii": True, "data_dir": str(folder)} | CASES[point.case]
+    wanted = -(-shards // 100) if "filters" in asked or asked["split"] != "train" else shards
+    if "filters" in asked:
+        hours = pa.array([(shards - wanted) * 60], pa.timestamp("s", "UTC"))
         asked["filters"] = [("hour", ">=", hours[0].as_py())]
     import dask.dataframe  # noqa: F401
 
     import ailab_dataproc.loading  # noqa: F401 - imports are not what is measured
 
-    started, worked = time.perf_counter(), time.process_time()
-    made = adp.plan(NAME, **asked)
-    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - worked
-    return {"seconds": seconds, "cpu_seconds": cpu_seconds, "kept": made.need.shards, "peak_memory": peak_memory()}
+    def check(made: Any) -> None:
+        if made.need.shards != wanted:
+            raise WrongAnswer(f"{made.need.shards} shards, wanted {wanted}")
 
+    found = clocked(lambda: adp.plan(NAME, **asked), check=check, rows=shards * ROWS)
+    return found | {"extra": found["extra"] | {"kept": wanted}}
+
+
+def show(results: list[Result]) -> str:
+    """Seconds and peak memory by case."""
+    by_case = {one.case: one for one in results}
+
+    def cell(case: str, what: str) -> str:
+        one = by_case[case]
+        if one.typical is None or one.memory is None:
+            return one.refused or ""
+        kept = f"{int(one.number('kept') or 0):,} of {int(one.number('shards') or 0):,}"
+        return {"shards": kept, "time": seconds(one.typical), _PEAK: count_bytes(int(one.memory))}[what]
+
+    return grid("a plan", by_case, ("shards", "time", _PEAK), cell)
+
+
+SUITE = Suite(
+    name="plan",
+    file=__file__,
+    about=__doc__,
+    rows={"small": 20_000 * ROWS, "medium": 1_000_000 * ROWS, "large": 4_000_000 * ROWS},
+    points=points,
+    measure=measure,
+    prepare=prepare,
+    show=show,
+    rounds=3,
+    disk=1000 / ROWS,  # for each shard
+    memory=8000 / ROWS,  # while the index is made
+)
 
 if __name__ == "__main__":
-    main()
+    main(SUITE)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -46,10 +48,16 @@ def fresh(command: Sequence[str], limit: float) -> dict[str, Any]:
 
 
 def _end(running: subprocess.Popen[str]) -> None:
+    """End a process that is still there, and what it has left behind."""
+    if running.poll() is None:
+        _end_family(running)
+    with contextlib.suppress(ProcessLookupError):  # nothing was left behind
+        os.killpg(running.pid, signal.SIGKILL)
+
+
+def _end_family(running: subprocess.Popen[str]) -> None:
     import psutil
 
-    if running.poll() is not None:
-        return
     family = [psutil.Process(running.pid), *psutil.Process(running.pid).children(recursive=True)]
     for one in family:
         with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile

@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import findings
+import gpu_findings
+import gpu_pictures
 import pictures
 from compare import Comparison, Line, compare, hardware
 from results import Result, by_case, open_output, read_all
-from shown import fastest, seconds
+from shown import fastest, hours, seconds
 from spread import mad
 from svg import SETTINGS, inline
+from verdicts import sentences, verdicts
 
 from ailab_dataproc.errors import AilabError, InvalidRequest, StorageFailed, require
 from ailab_dataproc.report import count_bytes
@@ -77,13 +80,15 @@ def page(
 
     if not results:
         raise InvalidRequest(f"no results of this format: {' '.join(skipped) or 'the files are empty.'}")
+    paper = [one for one in results if one.on_paper]
+    results = [one for one in results if not one.on_paper]
     css = (_HERE / "report.css").read_text(encoding="utf-8")
     loader = jinja2.FileSystemLoader(_HERE)
     template = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined).get_template(
         "report.html.jinja"
     )
     compared = compare(baseline, results) if baseline is not None else None
-    dates = sorted({one.date for one in results})
+    dates = sorted({one.date for one in results}) or [paper[0].date]
     commits = sorted({one.commit for one in results if one.commit})
     return template.render(
         title="Benchmarks of ailab_dataproc",
@@ -97,8 +102,9 @@ def page(
         changed=[*compared.worse, *compared.better] if compared else [],
         show=lambda line, value: seconds(value) if line.measure == "time" else count_bytes(int(value)),
         suites=[_suite(name, of, png) for name, of in _by_suite(results)],
-        has_gpu=any(one.suite == "gpu" for one in results),
-        machines=_machines(results),
+        paper=_paper(paper),
+        has_gpu=any(gpu_findings.on_gpu(one) for one in results),
+        machines=_machines(results or paper),
         skipped=skipped,
     )
 
@@ -106,7 +112,10 @@ def page(
 def _summary(results: Sequence[Result], compared: Comparison | None) -> list[tuple[str, list[str]]]:
     """What was found, by heading; regressions first."""
     found = [("Against the baseline", list(_changes(compared)))]
-    found += [(name, list(findings.sentences(of))) for name, of in _by_suite(results)]
+    found += [
+        (name, [*findings.sentences(of), *gpu_findings.sentences(of), *sentences(verdicts(of))])
+        for name, of in _by_suite(results)
+    ]
     found += [("How sure", [*findings.noise(results), *_refusals(results)])]
     return [(name, sentences) for name, sentences in found if sentences]
 
@@ -122,6 +131,7 @@ def _suite(name: str, results: list[Result], png: Path | None) -> dict[str, Any]
         "about": _about(name),
         "count": len(results),
         "rows": list(_rows(results)),
+        "verdicts": _verdicts(results),
         "pictures": [_picture(one, png) for one in _drawn(results)],
     }
 
@@ -130,7 +140,7 @@ def _drawn(results: list[Result]) -> list[pictures.Picture]:
     import matplotlib as mpl
 
     with mpl.rc_context(SETTINGS):
-        return list(pictures.of_suite(results))
+        return [*pictures.of_suite(results), *gpu_pictures.of_suite(results)]
 
 
 def _picture(one: pictures.Picture, png: Path | None) -> dict[str, Any]:
@@ -176,6 +186,44 @@ def _rows(results: list[Result]) -> Iterator[dict[str, Any]]:
             ]
             told = {"way": one.label, "refused": None, "cells": cells}
             yield told | {"ours": findings.is_ours(one), "best": one.typical == least}
+
+
+def _verdicts(results: list[Result]) -> dict[str, Any] | None:
+    """What "auto" took at each size beside what its ladder would have taken."""
+    found = verdicts(results)
+    if not found:
+        return None
+    names = list(dict.fromkeys(name for one in found for name in one.times))
+    rows = [
+        {
+            "size": f"{one.asked.rows:,}",
+            "ladder": one.asked.extra["ladder"].replace(",", ", "),
+            "choice": one.choice or one.asked.refused,
+            "right": one.right,
+            "cells": [one.cell(name) for name in names],
+        }
+        for one in found
+    ]
+    return {"head": names, "rows": rows}
+
+
+def _paper(results: list[Result]) -> dict[str, Any] | None:
+    """What a model says of clusters that nobody has seen: the table, and what it assumes."""
+    if not results:
+        return None
+    assumed = results[0].extra["assumed"]
+    told = f"{assumed['cores'] // assumed['workers']} cores and {assumed['network'] / 1e9:g} GB/s of network a worker"
+    workers = sorted({one.workers or 0 for one in results})
+    return {
+        "assumed": f"{told}, {assumed['bucket'] / 1e9:g} GB/s of the bucket for all together, "
+        f"{assumed['scheduler'] * 1e3:.1f} ms of the scheduler for each task",
+        "head": [f"{one} workers" for one in workers],
+        "rows": [(case.removeprefix("on paper: "), [_paper_cell(one) for one in of]) for case, of in by_case(results)],
+    }
+
+
+def _paper_cell(one: Result) -> str:
+    return f"{hours(one.typical or 0)}, cores {one.extra['efficiency']:.0%} busy; {one.extra['bottleneck']}"
 
 
 def _refusals(results: Sequence[Result]) -> Iterator[str]:

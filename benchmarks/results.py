@@ -44,6 +44,11 @@ class Result:
         return (self.suite, self.case, self.way, self.rows, self.workers)
 
     @property
+    def on_paper(self) -> bool:
+        """Whether nothing was run: the seconds are those of a model."""
+        return bool(self.extra.get("on_paper"))
+
+    @property
     def typical(self) -> float | None:
         """The median of the seconds; None where there is none."""
         return median(self.seconds) if self.seconds else None

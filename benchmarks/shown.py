@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from results import Result, by_case
 from spread import mad
@@ -15,11 +15,27 @@ def tables(results: list[Result]) -> str:
     return "\n\n".join("\n".join(_table(case, of)) for case, of in by_case(results))
 
 
+def grid(corner: str, rows: Iterable[str], columns: Iterable[str], cell: Callable[[str, str], str]) -> str:
+    """A table of rows by columns; `cell` gets the names of both."""
+    names = list(columns)
+    lines = [f"| {' | '.join([corner, *names])} |", "| --- " * (len(names) + 1) + "|"]
+    lines += [f"| {' | '.join([row, *(cell(row, name) for name in names)])} |" for row in rows]
+    return "\n".join(lines)
+
+
 def seconds(value: float) -> str:
     """A time for people, with three digits: ``12.3 s``, ``4.56 ms``."""
     number, unit = (value, "s") if value >= 1 else (value * 1e3, "ms") if value >= 1e-3 else (value * 1e6, "µs")
     digits = 0 if number >= 100 else 1 if number >= 10 else 2
     return f"{number:,.{digits}f} {unit}"
+
+
+def hours(value: float) -> str:
+    """A long time for people: ``2.5 h``, ``7.0 min``, ``12 s``."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if value >= size:
+            return f"{value / size:,.1f} {unit}"
+    return f"{value:.0f} s"
 
 
 def fastest(results: Iterable[Result]) -> dict[int | None, float]:
@@ -44,4 +60,5 @@ def _table(case: str, results: list[Result]) -> Iterable[str]:
         times = f"{one.typical / best[one.rows]:.2f}" if best.get(one.rows) else ""
         cpu = seconds(sum(one.cpu_seconds) / len(one.cpu_seconds)) if one.cpu_seconds else ""
         memory = count_bytes(int(one.memory)) if one.memory else ""
-        yield f"| {label} | {seconds(one.typical)} | ± {seconds(mad(one.seconds))} | {times} | {cpu} | {memory} |"
+        spread = f"± {seconds(mad(one.seconds))}" if len(one.seconds) > 1 else ""
+        yield f"| {label} | {seconds(one.typical)} | {spread} | {times} | {cpu} | {memory} |"

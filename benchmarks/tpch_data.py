@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import tpch_queries
 
 import ailab_dataproc as adp
 
@@ -67,6 +68,42 @@ def prepare(folder: Path, data_dir: str, tables: Sequence[str] = TABLES) -> None
     """Prepare what `generate` has written."""
     for table in tables:
         adp.prepare(dataset(table, files(folder, table)), data_dir=data_dir, formats=("parquet",))
+
+
+def answers(folder: Path, queries: Mapping[str, str]) -> dict[str, list[list[Any]]]:
+    """What DuckDB makes of the files that `generate` has written.
+
+    Args:
+        folder: that `generate` was given.
+        queries: SQL by name.
+    """
+    import duckdb
+
+    with duckdb.connect() as sql:
+        for table in TABLES:
+            sql.execute(f"create view {table} as from read_parquet({files(folder, table)!r})")
+        found = {query: sql.execute(text).fetchall() for query, text in queries.items()}
+    return {query: [[tpch_queries.plain(value) for value in row] for row in rows] for query, rows in found.items()}
+
+
+def loader(backend: str, split: str, data_dir: str, sizes: list[tuple[int, int]] | None = None) -> Callable[..., Any]:
+    """What a query of `tpch_queries` loads its tables with.
+
+    Args:
+        backend: of all tables.
+        split: such as "train".
+        data_dir: that `prepare` was given.
+        sizes: gets the rows and the Arrow bytes of each table that is loaded.
+    """
+
+    def load(table: str, columns: Sequence[str] | None, filters: Any = None) -> Any:
+        given: dict[str, Any] = {"columns": columns, "filters": filters, "data_dir": data_dir, "backend": backend}
+        if sizes is not None:
+            need = adp.plan(name(table), split=split, **given).need
+            sizes.append((need.rows, need.bytes))
+        return adp.load(name(table), split=split, **given)
+
+    return load
 
 
 def _read(source: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

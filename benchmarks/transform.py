@@ -1,33 +1,37 @@
 """tf.Transform over the ad log: how fast rows are analyzed, and how fast they go through the graph.
 
-    python benchmarks/transform.py [--rows 1000000] [--rounds 3] [--output benchmarks/results/transform.jsonl]
+    python benchmarks/transform.py [--scale small|medium|large] [--rounds 3] [--output …/transform.jsonl]
+    python benchmarks/transform.py --show    # the table of the README, from the results
 
-Every measurement is a fresh process; imports are not counted. "one pass" has one analyzer of each kind that each need
-one look at the rows; "two passes" puts one on top of another, for which Beam keeps the rows. "tft alone" is
-AnalyzeAndTransformDataset over the same batches with Beam's two threads, whose result is dropped.
-`peak_memory` is above what the process had before, so that imports and TensorFlow itself are left out.
+A fresh process has done the same with 1,000 rows. "one pass" has one analyzer of each kind that each need one look at
+the rows; "two passes" puts one on top of another, for which Beam keeps the rows. "tft alone" is
+AnalyzeAndTransformDataset over the same batches with Beam's two threads; its rows are counted and dropped.
+`grown` is the peak above what the process had before, so that imports and TensorFlow itself are left out.
 """
 
 from __future__ import annotations
 
-import json
-import statistics
-import sys
+import argparse
+import shutil
 import tempfile
 import time
-from importlib import metadata
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
-import fresh
-from machine import write_results
+from clock import Clock, WrongAnswer
+from harness import Point, Suite, main
+from results import Result
+from shown import grid, seconds
 
 import ailab_dataproc as adp
-from ailab_dataproc import storage
-from ailab_dataproc.manifest import open_prepared
-from ailab_dataproc.report import peak_memory
-from ailab_dataproc.selecting import Request, select
+from ailab_dataproc.report import count_bytes, resident_memory
 
 LOG = "products/ad_log/impressions"
+USED = ["timestamp", "recent_items", "device", "country", "referrer", "price", "bid", "clicked"]
+ALONE = "tft alone"
+WAYS = {"ours, threads": "threads", "ours, inline": "inline", ALONE: None}
+WARM = 1000  # rows
 
 
 def one_pass(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -56,64 +60,48 @@ def two_passes(inputs: dict[str, Any]) -> dict[str, Any]:
     return made | {"price_bucket": tft.bucketize(made["price"], 10)}
 
 
-FUNCTIONS = {"one pass": one_pass, "two passes": two_passes}
-CASES = [(function, way) for function in FUNCTIONS for way in ("threads", "inline", "tft alone")]
+FUNCTIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"one pass": one_pass, "two passes": two_passes}
 
 
-def main() -> None:
-    """Measure all cases in turns, and print them."""
-    options = fresh.parser("transform", __doc__, nargs=3, metavar=("FUNCTION", "WAY", "FOLDER"))
-    options.add_argument("--rows", type=int, default=1_000_000)
-    asked = options.parse_args()
-    if asked.one:
-        print(json.dumps(_measure(*asked.one)))
-        return
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    with tempfile.TemporaryDirectory(prefix="bench-transform-") as work:
-        made = {"train": f"synthetic:rows={asked.rows},seed=0", "test": "synthetic:rows=1000,seed=1"}
-        adp.prepare(LOG, data_dir=work, sources=made, formats=("parquet",))
-        for number in range(asked.rounds):
-            for case in CASES:
-                result = fresh.measured(__file__, *case, work)
-                found.setdefault(case, []).append(result)
-                print(f"round {number + 1} {case} {json.dumps(result)}", file=sys.stderr)
-    write_results([_summary(*case, asked.rows, runs) for case, runs in found.items()], asked.output)
+def points(asked: argparse.Namespace) -> Iterator[Point]:
+    """Every way of each function."""
+    for case in FUNCTIONS:
+        for way in WAYS:
+            yield Point(case=case, way=way, needs=("tensorflow", "tensorflow_transform"), extra="transform")
 
 
-def _summary(function: str, way: str, rows: int, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    seconds = {key: statistics.median(run[key] for run in runs) for key in runs[0] if key.endswith("_seconds")}
-    speeds = {key.replace("_seconds", "_rows_per_second"): round(rows / value) for key, value in seconds.items()}
-    peaks = {key: max(run[key] for run in runs) for key in ("peak_memory", "arrow_bytes")}
-    version = metadata.version("tensorflow-transform")
-    case = {"suite": "transform", "function": function, "way": way, "rows": rows, "rounds": len(runs), "tft": version}
-    return case | {key: round(value, 2) for key, value in seconds.items()} | speeds | peaks
+def prepare(asked: argparse.Namespace, folder: Path) -> None:
+    """The ad log."""
+    source = {"train": f"synthetic:rows={asked.rows},seed=0", "test": "synthetic:rows=1000,seed=1"}
+    adp.prepare(LOG, data_dir=str(folder), sources=source, formats=("parquet",))
 
 
-def _measure(function: str, way: str, work: str) -> dict[str, Any]:
-
-    from ailab_dataproc.preparation.transform.analysis import Graph
-
-    prepared = open_prepared(storage.folder(work), LOG)
-    used = Graph(FUNCTIONS[function], function, prepared.name, prepared.schema).used()
-    selected = select(prepared, Request(split="train", columns=used))
-    before = peak_memory()
-    if way == "tft alone":
-        found = _tft_alone(FUNCTIONS[function], selected.selection)
-    else:
-        found = _ours(FUNCTIONS[function], way, work)
-    return found | {"peak_memory": peak_memory() - before, "arrow_bytes": selected.need.bytes}
+def measure(point: Point, folder: Path) -> dict[str, Any]:
+    """Analyze and transform all rows."""
+    function, runner = FUNCTIONS[point.case], WAYS[point.way]
+    plan = adp.plan(LOG, split="train", columns=USED, data_dir=str(folder))
+    _run(function, runner, f"train[:{WARM}]", folder)
+    with Clock() as clock:
+        before = resident_memory()
+        rows, told = _run(function, runner, "train", folder)
+    if rows != plan.need.rows:
+        raise WrongAnswer(f"{rows} rows, wanted {plan.need.rows}")
+    return clock.line(rows=rows, bytes=plan.need.bytes, grown=clock.peak_memory - before, **told)
 
 
-def _ours(function: Any, way: str, work: str) -> dict[str, float]:
+def _run(function: Any, runner: str | None, split: str, folder: Path) -> tuple[int, dict[str, float]]:
+    """Rows, and the seconds of the steps where they are known."""
+    if runner is None:
+        return _tft_alone(function, adp.plan(LOG, split=split, columns=USED, data_dir=str(folder)).selection), {}
     name = f"bench/r{time.time_ns()}"
-    formats = ("parquet",)
-    given: dict[str, Any] = {"split": "train", "runner": way, "formats": formats, "data_dir": work}
+    given: dict[str, Any] = {"split": split, "runner": runner, "formats": ("parquet",), "data_dir": str(folder)}
     report = adp.transform(LOG, function, name=name, version="1.0.0", **given)
+    shutil.rmtree(folder / name)
     steps = {step["name"]: step["seconds"] for step in report.steps}
-    return {"analyze_seconds": steps["analyze"], "apply_seconds": steps["write"], "whole_seconds": report.seconds}
+    return report.rows["train"], {"analyze_seconds": steps["analyze"], "apply_seconds": steps["write"]}
 
 
-def _tft_alone(function: Any, selection: Any) -> dict[str, float]:
+def _tft_alone(function: Any, selection: Any) -> int:
     import apache_beam as beam
     import tensorflow_transform.beam as tft_beam
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -122,18 +110,48 @@ def _tft_alone(function: Any, selection: Any) -> dict[str, float]:
     from ailab_dataproc.preparation.transform import analysis
 
     flags = ["--direct_running_mode=multi_threading", "--direct_num_workers=2"]
-    started = time.perf_counter()
-    with (
-        tempfile.TemporaryDirectory() as temporary,
-        beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions(flags)) as pipeline,
-        tft_beam.Context(temp_dir=temporary),
-    ):
-        rows = pipeline | beam.Create(list(selection.parts)) | beam.FlatMap(analysis.read_batches, selection.schema)
-        given = (rows, analysis.tensor_config(selection.schema))
-        (made, _), _ = given | tft_beam.AnalyzeAndTransformDataset(function, output_record_batches=True)
-        _ = made | beam.combiners.Count.Globally()
-    return {"whole_seconds": time.perf_counter() - started}
+    with tempfile.TemporaryDirectory() as temporary:
+        with (
+            beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions(flags)) as pipeline,
+            tft_beam.Context(temp_dir=temporary),
+        ):
+            rows = pipeline | beam.Create(list(selection.parts)) | beam.FlatMap(analysis.read_batches, selection.schema)
+            given = (rows, analysis.tensor_config(selection.schema))
+            (made, _), _ = given | tft_beam.AnalyzeAndTransformDataset(function, output_record_batches=True)
+            counts = made | beam.Map(lambda one: one[0].num_rows) | beam.CombineGlobally(sum)
+            _ = counts | beam.io.WriteToText(f"{temporary}/count", shard_name_template="")
+        return int(Path(temporary, "count").read_text())
 
+
+def show(results: list[Result]) -> str:
+    """By case and way: seconds, rows/s of the steps, and the memory above what the process had."""
+    found = {f"{one.case}, {one.way}": one for one in results}
+
+    def cell(name: str, what: str) -> str:
+        one = found[name]
+        if one.typical is None or not one.rows:
+            return (one.refused or "") if what == "whole" else ""
+        if what == "peak above":
+            return count_bytes(int(one.number("grown") or 0))
+        took = one.typical if what == "whole" else one.number(f"{what}_seconds")
+        return f"{seconds(took)}, {one.rows / took / 1000:,.0f} k rows/s" if took else ""
+
+    return grid("tf.Transform", found, ("whole", "analyze", "apply", "peak above"), cell)
+
+
+SUITE = Suite(
+    name="transform",
+    file=__file__,
+    about=__doc__,
+    rows={"small": 20_000, "medium": 250_000, "large": 2_500_000},
+    points=points,
+    measure=measure,
+    prepare=prepare,
+    show=show,
+    rounds=3,
+    disk=500,
+    memory=6000,  # tf.Transform alone keeps much of each row
+)
 
 if __name__ == "__main__":
-    main()
+    main(SUITE)

@@ -28,7 +28,7 @@ from harness import Point, Suite, main
 
 import ailab_dataproc as adp
 
-TASKS = 2000
+TASKS = {"small": 400, "medium": 2000, "large": 10_000}
 ENGINES = {"Dask workers": "dask", "Beam, threads": "threads", "processes": "processes"}
 
 
@@ -44,7 +44,7 @@ def points(asked: argparse.Namespace) -> Iterator[Point]:
     if asked.address:
         with adp.connect(asked.address) as client:
             counts = [len(client.scheduler_info(n_workers=-1)["workers"])]
-    given = {"rows": asked.rows, "most": max(counts), "address": asked.address}
+    given = {"rows": asked.rows, "most": max(counts), "address": asked.address, "tasks": TASKS[asked.scale]}
     for count in (one for one in counts if one <= max(counts) and (asked.address or one <= asked.most)):
         for case in ("tasks", "group-by, strong", "group-by, weak"):
             yield Point(case=case, way="Dask workers", workers=count, given=given)
@@ -65,7 +65,7 @@ def measure(point: Point, folder: Path) -> dict[str, Any]:
         return _prepare(point, folder)
     with _workers(point) as client:
         if point.case == "tasks":
-            return _tasks(client)
+            return _tasks(client, point.given["tasks"])
         return _group(point, folder)
 
 
@@ -92,16 +92,16 @@ def _warm() -> None:
     dask.dataframe.from_dict({"a": [1, 1]}, npartitions=1).groupby("a").sum().compute(scheduler="sync")
 
 
-def _tasks(client: Any) -> dict[str, Any]:
+def _tasks(client: Any, count: int) -> dict[str, Any]:
     client.gather(client.map(_nothing, range(100), pure=False))
     began = time.perf_counter()
     client.submit(_nothing, 0, pure=False).result()
     alone = time.perf_counter() - began
     with Clock() as clock:
-        found = client.gather(client.map(_nothing, range(TASKS), pure=False))
-    if found != list(range(TASKS)):
-        raise WrongAnswer(f"{len(found)} answers, wanted {TASKS}")
-    return clock.line(rows=TASKS, seconds_a_task=clock.seconds / TASKS, seconds_alone=alone)
+        found = client.gather(client.map(_nothing, range(count), pure=False))
+    if found != list(range(count)):
+        raise WrongAnswer(f"{len(found)} answers, wanted {count}")
+    return clock.line(rows=count, seconds_a_task=clock.seconds / count, seconds_alone=alone)
 
 
 def _nothing(number: int) -> int:
@@ -153,7 +153,7 @@ SUITE = Suite(
     name="workers",
     file=__file__,
     about=__doc__,
-    rows={"small": 1_000_000, "medium": 4_000_000, "large": 40_000_000},
+    rows={"small": 200_000, "medium": 4_000_000, "large": 40_000_000},
     points=points,
     measure=measure,
     prepare=prepare,

@@ -119,6 +119,13 @@ def test_a_process_that_is_killed_is_told_and_the_others_go_on(toy_results):
     assert toy_results["second", "ailab_dataproc"].seconds
 
 
+def test_what_a_killed_process_has_started_is_ended(tmp_path):
+    words = ["--only", "first, dying", "--rounds", 1, "--folder", tmp_path, "--output", tmp_path / "o.jsonl"]
+    assert script(TOY, *words).returncode == 1
+    left = Path("/proc") / (tmp_path / "toy-100" / "left").read_text() / "stat"
+    assert not left.exists() or left.read_text().split()[2] == "Z"
+
+
 def test_a_run_with_a_wrong_answer_ends_with_exit_code_1(toy):
     assert toy[1].returncode == 1
 
@@ -144,9 +151,32 @@ def test_ctrl_c_keeps_what_was_measured_and_says_where(tmp_path):
     _, told = running.communicate()
     kept = tmp_path / "toy.partial.jsonl"
     assert running.returncode == 130
-    assert f"interrupted: 1 lines are kept in {kept}" in told
+    assert f"interrupted: 1 line kept in {kept}" in told
     assert len(results.read(kept)[0].seconds) >= 2
     assert not output.exists()
+
+
+def test_what_was_interrupted_before_a_number_leaves_no_file(tmp_path):
+    words = [
+        sys.executable,
+        TOY,
+        "--wait",
+        100,
+        "--only",
+        "peer",
+        "--log",
+        tmp_path / "log",
+        "--output",
+        tmp_path / "o",
+    ]
+    running = subprocess.Popen(list(map(str, words)), stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not (tmp_path / "log").exists():
+        assert running.poll() is None
+        time.sleep(0.05)
+    running.terminate()
+    _, told = running.communicate()
+    assert "interrupted: nothing was measured yet" in told
+    assert [one.name for one in tmp_path.iterdir()] == ["log"]
 
 
 def test_what_was_interrupted_is_no_result_of_a_folder(tmp_path):
@@ -180,6 +210,12 @@ def test_nothing_to_measure_is_told(tmp_path):
         2,
         "toy: nothing to measure: no case or way has 'nowhere' in its name.\n",
     )
+
+
+def test_a_machine_that_lacks_something_is_told_before_it_starts(tmp_path, monkeypatch):
+    monkeypatch.setenv("TOY_LACKS", "no GPU is visible.")
+    done = script(TOY, "--output", tmp_path / "o.jsonl")
+    assert (done.returncode, done.stderr) == (3, "toy: no GPU is visible.\n")
 
 
 def test_a_disk_that_is_too_small_is_told_before_it_starts(tmp_path):
@@ -453,6 +489,7 @@ def test_names_of_results_are_no_html(page):
 
 def test_the_page_says_what_wins_where_and_what_has_become_slower(page):
     text = page.read_text(encoding="utf-8")
+    assert "Of 2 cases with a peer, ailab_dataproc is faster than the fastest peer in 1, slower in 0" in text
     assert "load, fastest: ailab_dataproc, pandas up to" in text
     assert "strong, speed-up with workers: a 4.00 times with 4 (100% of ideal)." in text
     assert "8 worse and 0 better" in text
@@ -460,9 +497,10 @@ def test_the_page_says_what_wins_where_and_what_has_become_slower(page):
 
 def test_the_page_says_that_no_gpu_was_measured(tmp_path):
     pytest.importorskip("matplotlib")
-    results.write([made()], tmp_path / "a.jsonl")
+    results.write([made(seconds=(1.0,))], tmp_path / "a.jsonl")
     assert bench("report", tmp_path / "a.jsonl", "-o", tmp_path / "p.html").returncode == 0
     assert "Not run: these results hold no lines of the suite" in (tmp_path / "p.html").read_text()
+    assert "1 way was measured once" in (tmp_path / "p.html").read_text()
 
 
 def test_the_pictures_are_files_too(page):

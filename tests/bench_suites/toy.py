@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -50,6 +51,8 @@ def measure(point: Point, folder: Path) -> dict[str, Any]:
     if point.way == "refusing":
         raise BackendRefused("peer: refuses lists, wanted none. Take another.")
     if point.way == "dying":
+        left = subprocess.Popen(["sleep", "300"])
+        (folder / "left").write_text(str(left.pid))
         os.kill(os.getpid(), 9)
     rows = int((folder / "made").read_text())
 
@@ -70,6 +73,7 @@ SUITE = Suite(
     prepare=prepare,
     options=options,
     rounds=3,
+    lacks=lambda asked: os.environ.get("TOY_LACKS", ""),
 )
 
 if __name__ == "__main__":
