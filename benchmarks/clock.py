@@ -55,13 +55,13 @@ class Clock:
         self.peak_memory, self._before = self._memory()
         self._most = self._before
         self._thread.start()
-        self._cpu, self._started = self._work(), time.perf_counter()
+        self._cpu, self._started = self._work(time.process_time()), time.perf_counter()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        self.seconds = time.perf_counter() - self._started
-        self._find()
-        self.cpu_seconds = self._work() - self._cpu
+        self.seconds, own = time.perf_counter() - self._started, time.process_time()
+        self._find()  # this takes milliseconds, which are nobody's
+        self.cpu_seconds = self._work(own) - self._cpu
         self._done.set()
         self._thread.join()
         self._look()
@@ -112,9 +112,9 @@ class Clock:
             own += found.rss - getattr(found, "shared", 0)
         return resident, own
 
-    def _work(self) -> float:
-        """CPU seconds of the tree so far, with those of children that have ended."""
-        total = time.process_time()  # of this process finer than the ticks of the others
+    def _work(self, own: float) -> float:
+        """CPU seconds of the tree so far, with those of children that have ended; `own` are finer than their ticks."""
+        total = own
         for number, one in enumerate(self._tree):
             try:
                 found = one.cpu_times()
