@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -10,7 +9,6 @@ import subprocess
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from ailab_dataproc.gpus import look
 from ailab_dataproc.machine import all_memory, processor
@@ -29,12 +27,6 @@ def stamp(folder: Path | None = None) -> dict[str, object]:
         folder: where the data lies, whose disk is told.
     """
     return {"date": datetime.now(UTC).date().isoformat(), "commit": commit(), "machine": machine(folder)}
-
-
-def write_results(results: list[dict[str, Any]], output: Path) -> None:
-    """A JSON line a result, each with its stamp."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text("".join(json.dumps(result | stamp()) + "\n" for result in results))
 
 
 def machine(folder: Path | None = None) -> dict[str, object]:

@@ -363,7 +363,7 @@ def test_compare_ends_with_1_where_something_is_worse(tmp_path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("run", "laod"), "error: no suite 'laod'. Did you mean 'load'?"),
+        (("run", "laod"), "error: no suite 'laod'. Did you mean 'load'"),
         (("compare", "nowhere.jsonl", "there.jsonl"), "error: nowhere.jsonl: can't be read"),
         (("compare", "a", "b", "--threshold", "much"), "'much' is no share such as 5% or 0.05"),
         (("report", "nowhere.jsonl"), "error: nowhere.jsonl: can't be read"),

@@ -17,7 +17,8 @@ from ailab_dataproc.schema import CONTRACTS
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/clusters.md", "docs/jobs.md")}
-MEASURED = README + (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
+TABLES = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
+MEASURED = README + TABLES
 BASKETS = '{"id": 1, "items": [3, 4], "prices": [10.0, 2.5]}\n{"id": 2, "items": [], "prices": []}\n'
 
 
@@ -94,6 +95,19 @@ def test_the_tables_of_a_benchmark_are_made_from_its_results(suite):
     lines = [line for line in shown.splitlines() if line.startswith("|")]
     assert lines
     assert [line for line in lines if line not in MEASURED] == []
+
+
+def test_the_files_of_results_that_the_tables_name_are_there():
+    named = set(re.findall(r"results/(\w+)\.jsonl", TABLES))
+    assert len(named) > 5
+    for one in named:
+        assert (ROOT / f"benchmarks/results/{one}.jsonl").exists(), one
+
+
+def test_the_headline_numbers_of_the_readme_stand_in_the_tables_too():
+    for line in re.findall(r"^\| .* \| `benchmarks/results/\w+\.jsonl` \|$", README, re.MULTILINE):
+        for number in re.findall(r"[\d,]+(?:\.\d+)? (?:k|s)\b", line):
+            assert number in TABLES, line
 
 
 def test_the_machine_of_the_measurements_is_named():
