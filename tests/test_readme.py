@@ -16,8 +16,9 @@ from ailab_dataproc.schema import CONTRACTS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/clusters.md", "docs/jobs.md")}
-TABLES = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
+_PAGES = ("README.md", "benchmarks/README.md", "docs/clusters.md", "docs/jobs.md")
+PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in _PAGES}
+TABLES = PAGES["benchmarks/README.md"]
 MEASURED = README + TABLES
 BASKETS = '{"id": 1, "items": [3, 4], "prices": [10.0, 2.5]}\n{"id": 2, "items": [], "prices": []}\n'
 
