@@ -171,7 +171,7 @@ class Attempt:
             code=tree.code,
             error=error,
             traceback=self._clean(found.get("traceback", ""))[-_TRACEBACK:],
-            memory=self._peak,
+            memory=self._peak or tree.peak,  # a short one is over before it was measured
             result=self._keep(found["outcome"] == "succeeded" and not self._asked.script),
             worker=self._here.worker,
             final=bool(found.get("final")),

@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
     kept = _Kept(driver)
     _wait(kept, bell, grace, silence)
     left = kept.end(_AFTER)
-    _tell(status, code=kept.code, left=left, stuck=kept.stuck)
+    _tell(status, code=kept.code, left=left, stuck=kept.stuck, peak=kept.peak)
     return 0
 
 
@@ -61,14 +61,16 @@ class _Kept:
         self.code: int | None = None  # of the driver; negative: a signal
         self.gone = False  # nothing is left
         self.stuck = 0  # processes that couldn't be ended
+        self.peak = 0  # bytes, the most that one of them had, of those that have ended
 
     def reap(self) -> None:
         """Take the codes of those that have ended."""
         try:
             while True:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status, used = os.wait4(-1, os.WNOHANG)
                 if not pid:
                     return
+                self.peak = max(self.peak, used.ru_maxrss * (1024 if _LINUX else 1))
                 if pid == self.driver:
                     self.code = os.waitstatus_to_exitcode(status)
         except ChildProcessError:  # on Linux every orphan is a child of ours

@@ -41,6 +41,7 @@ class Tree:
         self._said = b""
         self.code: int | None = None  # of the job's process; negative: a signal
         self.left = 0  # processes that it left behind, which were ended
+        self.peak = 0  # bytes, the most that one process had, with the files that it had mapped
         line = [sys.executable, "-I", "-S", keeper.__file__, str(status), str(GRACE), str(silence), *command]
         try:
             self._process = subprocess.Popen(
@@ -112,7 +113,7 @@ class Tree:
         for line in self._said.splitlines():
             said: dict[str, Any] = json.loads(line)
             if "code" in said:
-                self.code, self.left = said["code"], said["left"]
+                self.code, self.left, self.peak = said["code"], said["left"], said["peak"]
 
 
 def _end_orphans(job: str) -> None:
