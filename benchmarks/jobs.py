@@ -10,11 +10,11 @@ Clients, workers and jobs read the same clock, which is why the parts of a job c
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,12 +24,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import fresh
-from machine import write_results
+from machine import stamp
+from results import Result, read, write
+from spread import median
 
 import ailab_dataproc as adp
 
 PROJECT = "import time\n\n\ndef now():\n    return time.time()\n"
+CASES = {
+    **dict.fromkeys(("task", "job", "python -c pass", "python -c import"), "one that does nothing"),
+    "many": "many at once",
+    **dict.fromkeys(("list_jobs", "jobs list"), "finished jobs"),
+}
 # The parts of a job, each up to a time that is known; what it means, for the table.
 PARTS = {
     "submit": "`submit` packs the code, writes the job's folder and waits until the scheduler has the task",
@@ -41,19 +47,23 @@ PARTS = {
 
 
 def main() -> None:
-    """Measure, or show what has been measured."""
-    options = fresh.parser("jobs", __doc__)
-    options.set_defaults(rounds=15)
+    """Measure, or show what has been measured.
+
+    It is no suite of the harness: a fresh process for each number would start a cluster each time.
+    """
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--rounds", type=int, default=15)
     options.add_argument("--jobs", type=int, default=200, help="at once")
     options.add_argument("--listed", type=int, default=500, help="finished jobs to list")
+    options.add_argument("--output", type=Path, default=Path(__file__).parent / "results/jobs.jsonl")
     options.add_argument("--show", action="store_true", help="print the tables of results that are there")
     asked = options.parse_args()
     if not asked.show:
-        write_results(_measured(asked.rounds, asked.jobs, asked.listed), asked.output)
-    show([json.loads(line) for line in asked.output.read_text().splitlines()])
+        write(_measured(asked.rounds, asked.jobs, asked.listed), asked.output)
+    show(read(asked.output))
 
 
-def _measured(rounds: int, jobs: int, listed: int) -> list[dict[str, Any]]:
+def _measured(rounds: int, jobs: int, listed: int) -> list[Result]:
     with tempfile.TemporaryDirectory(prefix="bench-jobs-") as work:
         project = Path(work, "project")
         project.mkdir()
@@ -65,6 +75,11 @@ def _measured(rounds: int, jobs: int, listed: int) -> list[dict[str, Any]]:
             _task(client), _job(project)
             results = [*_overhead(client, project, rounds), _many(project, jobs)]
         return [*results, *_listing(Path(work), listed, rounds)]
+
+
+def _result(way: str, seconds: list[float], rows: int | None = None, **extra: Any) -> Result:
+    marks: dict[str, Any] = stamp()
+    return Result(suite="jobs", case=CASES[way], way=way, rows=rows, seconds=tuple(seconds), extra=extra, **marks)
 
 
 @contextlib.contextmanager
@@ -90,24 +105,19 @@ def _started(work: Path, kind: str, *options: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen([*command, *options], stdout=log, stderr=log, start_new_session=True)
 
 
-def _overhead(client: Any, project: Path, rounds: int) -> list[dict[str, Any]]:
+def _overhead(client: Any, project: Path, rounds: int) -> list[Result]:
     tasks, jobs = [], []
     for number in range(rounds):
         tasks.append(_task(client))
         jobs.append(_job(project))
         print(f"round {number + 1}: task {tasks[-1] * 1e3:.0f} ms, job {jobs[-1]['seconds']:.2f} s", file=sys.stderr)
-    parts = {part: statistics.median(one[part] for one in jobs) for part in PARTS}
     python = [_python("pass") for _ in range(rounds)]
     return [
-        {"suite": "jobs", "case": "task", "seconds": statistics.median(tasks), "all": tasks},
-        {"suite": "jobs", "case": "job", **_median([one["seconds"] for one in jobs]), "parts": parts},
-        {"suite": "jobs", "case": "python -c pass", **_median(python)},
-        {"suite": "jobs", "case": "python -c import", **_median([_python("import ailab_dataproc") for _ in python])},
+        _result("task", tasks),
+        _result("job", [one["seconds"] for one in jobs], **{part: [one[part] for one in jobs] for part in PARTS}),
+        _result("python -c pass", python),
+        _result("python -c import", [_python("import ailab_dataproc") for _ in python]),
     ]
-
-
-def _median(seconds: list[float]) -> dict[str, Any]:
-    return {"seconds": statistics.median(seconds), "all": seconds}
 
 
 def _task(client: Any) -> float:
@@ -137,7 +147,7 @@ def _python(code: str) -> float:
     return time.perf_counter() - begun
 
 
-def _many(project: Path, jobs: int) -> dict[str, Any]:
+def _many(project: Path, jobs: int) -> Result:
     """So many jobs, all submitted before the first is waited for."""
     begun = time.perf_counter()
     submitted = [adp.submit("clock:now", code=project) for _ in range(jobs)]
@@ -145,10 +155,10 @@ def _many(project: Path, jobs: int) -> dict[str, Any]:
     for job in submitted:
         job.result()
     seconds = time.perf_counter() - begun
-    return {"suite": "jobs", "case": "many", "jobs": jobs, "slots": 4, "submit_seconds": handed, "seconds": seconds}
+    return _result("many", [seconds], jobs, slots=4, submitting=[handed])
 
 
-def _listing(work: Path, jobs: int, rounds: int) -> list[dict[str, Any]]:
+def _listing(work: Path, jobs: int, rounds: int) -> list[Result]:
     """`list_jobs` of so many finished jobs, whose folders are copies; the cluster is gone."""
     first = next(Path(work, "jobs").glob("*/*/job.json")).parent
     for other in first.parent.iterdir():
@@ -168,10 +178,7 @@ def _listing(work: Path, jobs: int, rounds: int) -> list[dict[str, Any]]:
         begun = time.perf_counter()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         shell.append(time.perf_counter() - begun)
-    return [
-        {"suite": "jobs", "case": "list_jobs", "jobs": jobs, **_median(here)},
-        {"suite": "jobs", "case": "jobs list", "jobs": jobs, **_median(shell)},
-    ]
+    return [_result("list_jobs", here, jobs), _result("jobs list", shell, jobs)]
 
 
 def _removed(folder: Path) -> None:
@@ -190,22 +197,22 @@ def _copied(job: Path, number: int) -> None:
     file.write_text(file.read_text().replace(job.name, other.name))
 
 
-def show(results: list[dict[str, Any]]) -> None:
-    """The tables of the README."""
-    of = {one["case"]: one for one in results}
-    job, task = of["job"]["seconds"], of["task"]["seconds"]
+def show(results: list[Result]) -> None:
+    """The tables of docs/jobs.md."""
+    of = {one.way: one for one in results}
+    took = {way: median(one.seconds) for way, one in of.items()}
     print("| part of a job that does nothing | ms |\n| --- | ---: |")
     for part, words in PARTS.items():
-        print(f"| {words} | {of['job']['parts'][part] * 1e3:,.0f} |")
-    print(f"| in all | {job * 1e3:,.0f} |\n| a plain task, `client.submit(…).result()` | {task * 1e3:,.0f} |")
-    print(f"| starting Python alone | {of['python -c pass']['seconds'] * 1e3:,.0f} |")
-    print(f"| starting Python with `import ailab_dataproc` | {of['python -c import']['seconds'] * 1e3:,.0f} |\n")
-    many = of["many"]
-    print(f"overhead: {job - task:.2f} s")
-    rate = many["jobs"] / many["seconds"]
-    print(f"{many['jobs']} jobs on {many['slots']} slots: {many['seconds']:.0f} s, {rate:.1f} a second")
-    for case in ("list_jobs", "jobs list"):
-        print(f"{case} of {of[case]['jobs']} finished jobs: {of[case]['seconds']:.2f} s")
+        print(f"| {words} | {(of['job'].number(part) or 0) * 1e3:,.0f} |")
+    print(f"| in all | {took['job'] * 1e3:,.0f} |")
+    print(f"| a plain task, `client.submit(…).result()` | {took['task'] * 1e3:,.0f} |")
+    print(f"| starting Python alone | {took['python -c pass'] * 1e3:,.0f} |")
+    print(f"| starting Python with `import ailab_dataproc` | {took['python -c import'] * 1e3:,.0f} |\n")
+    print(f"overhead: {took['job'] - took['task']:.2f} s")
+    many = of["many"].rows or 0
+    print(f"{many} jobs on {of['many'].extra['slots']} slots: {took['many']:.0f} s, {many / took['many']:.1f} a second")
+    for way in ("list_jobs", "jobs list"):
+        print(f"{way} of {of[way].rows} finished jobs: {took[way]:.2f} s")
 
 
 if __name__ == "__main__":
