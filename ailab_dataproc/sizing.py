@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ailab_dataproc import gpus as nvml
 from ailab_dataproc.cluster import asking
+from ailab_dataproc.cluster.current import current_client
 from ailab_dataproc.machine import free_memory, processors
 
 
@@ -130,12 +131,6 @@ def _checked(look: Any, address: str) -> tuple[int, tuple[nvml.Gpu, ...], str]:
 
 
 def _connected() -> Any:
-    """The client that Dask would use now, or None; Dask's scheduler is not imported for it."""
-    distributed = sys.modules.get("distributed")
-    if distributed is None or not hasattr(distributed, "Client"):
-        return None
-    try:
-        client = distributed.Client.current()
-    except ValueError:  # there is none
-        return None
-    return client if client.status == "running" and not client.asynchronous else None
+    """The client that Dask would use now, if it can be asked."""
+    client = current_client()
+    return client if client and client.status == "running" and not client.asynchronous else None

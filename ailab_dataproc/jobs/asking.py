@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from ailab_dataproc.cluster import find_cluster
+from ailab_dataproc.cluster.current import current_client
 from ailab_dataproc.cluster.elsewhere import elsewhere
 from ailab_dataproc.cluster.security import security_for
 from ailab_dataproc.errors import ClusterFailed
@@ -80,18 +80,6 @@ def scheduler_of(cluster: str) -> Scheduler:
 def of_client(client: Any) -> Scheduler:
     """That of a Dask client."""
     return Scheduler(client.scheduler.address, client.security)
-
-
-def current_client() -> Any | None:
-    """The Dask client that this process is connected with."""
-    if "distributed" not in sys.modules:
-        return None
-    from distributed import Client
-
-    try:
-        return Client.current()
-    except ValueError:
-        return None
 
 
 def known(cluster: str, ids: Iterable[str]) -> dict[str, Known]:

@@ -16,11 +16,11 @@ from typing import Any
 
 from ailab_dataproc.errors import AilabError, StorageFailed
 from ailab_dataproc.jobs import driver
+from ailab_dataproc.jobs.amounts import now
 from ailab_dataproc.jobs.carried import Carried
 from ailab_dataproc.jobs.claiming import claim
 from ailab_dataproc.jobs.code import module_folders, unpack
 from ailab_dataproc.jobs.folders import write_private
-from ailab_dataproc.jobs.history import now
 from ailab_dataproc.jobs.logs import Log
 from ailab_dataproc.jobs.memory import CEILING, tree_memory
 from ailab_dataproc.jobs.outcome import outcome

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 
+from ailab_dataproc.jobs.amounts import now
 from ailab_dataproc.jobs.folders import write_private
-from ailab_dataproc.jobs.history import STARTED, now, previous
+from ailab_dataproc.jobs.history import STARTED, previous
 from ailab_dataproc.jobs.publishing import rhythm
 from ailab_dataproc.jobs.record import Started, attempt, last_attempt
 from ailab_dataproc.jobs.where import Here

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ailab_dataproc.cluster import find_cluster, open_client
+from ailab_dataproc.cluster.current import current_client
 from ailab_dataproc.errors import AilabError, ClusterFailed, InvalidRequest, SettingsError
 from ailab_dataproc.jobs import folders
-from ailab_dataproc.jobs.asking import current_client, key
+from ailab_dataproc.jobs.asking import key
 from ailab_dataproc.jobs.carried import Carried
 from ailab_dataproc.jobs.record import ASKED, CODE, WORK, Asked
 from ailab_dataproc.jobs.resources import check, resources

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
+from ailab_dataproc.jobs.amounts import now
 from ailab_dataproc.jobs.record import CANCEL, ENDED, Asked, Ended, Started, attempt, last_attempt
 from ailab_dataproc.storage import Folder
 
 STARTED = "started.json"
-
-
-def now() -> str:
-    """This moment, as the files of a job write it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def verdict(job: Folder, asked: Asked) -> Ended | None:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from ailab_dataproc.errors import StorageFailed
+from ailab_dataproc.jobs.amounts import now
 from ailab_dataproc.jobs.folders import write_private
-from ailab_dataproc.jobs.history import STARTED, now
+from ailab_dataproc.jobs.history import STARTED
 from ailab_dataproc.jobs.logs import Log
 from ailab_dataproc.jobs.record import CANCEL, Beat, attempt
 from ailab_dataproc.jobs.redacting import Redactor
