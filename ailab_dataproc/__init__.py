@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ailab_dataproc.cluster import connect
-    from ailab_dataproc.dataset import Dataset, Source, column
+    from ailab_dataproc.columns import column
+    from ailab_dataproc.dataset import Dataset, Source
     from ailab_dataproc.download import Download
     from ailab_dataproc.jobs.job import Job
     from ailab_dataproc.jobs.listing import list_jobs
@@ -29,7 +30,7 @@ _PUBLIC = {
     "connect": "cluster",
     "Dataset": "dataset",
     "Source": "dataset",
-    "column": "dataset",
+    "column": "columns",
     "by_hash": "splitting",
     "by_value": "splitting",
     "Download": "download",

@@ -1,8 +1,7 @@
-"""What an author writes: a Dataset and its columns. A value, not a class to inherit from."""
+"""What an author writes: a Dataset. A value, not a class to inherit from."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -138,93 +137,6 @@ class Dataset:
         return arrangement(self.splits, order=self.order, seed=self.seed, key=self.key)
 
 
-def column(
-    name: str,
-    type: pa.DataType,
-    meaning: str = "",
-    *,
-    nullable: bool = False,
-    unit: str = "",
-    pii: bool = False,
-    shape: Sequence[int | None] | None = None,
-) -> pa.Field:
-    """Declare one column.
-
-    Args:
-        name: any text without ``/``, ``.`` and control characters.
-        type: an Arrow type.
-        meaning: what a value says, for people.
-        nullable: whether a row may have no value. A null in a column that isn't nullable stops the preparation.
-        unit: of the values, such as ``"JPY"`` or ``"s"``.
-        pii: whether it holds personal data; such a column is loaded only with ``allow_pii=True``.
-        shape: for a fixed-size list, the shape of the array that a row holds, such as ``(28, 28)``; for bytes that are
-            encoded images, that of the pixels: ``(28, 28, 1)``, or ``(None, None, 3)`` where sizes differ.
-
-    Returns:
-        A ``pa.field`` whose metadata carry the meaning.
-    """
-    if not isinstance(type, pa.DataType):
-        raise InvalidDefinition(f"column {name!r}: its type is {type!r}, wanted an Arrow type such as pa.int64().")
-    metadata = {"description": meaning, "unit": unit, "pii": "true" if pii else ""}
-    if shape is not None:
-        metadata["shape"] = ",".join("?" if part is None else str(part) for part in _checked(shape, name, type))
-    return pa.field(name, type, nullable=nullable, metadata={k: v for k, v in metadata.items() if v})
-
-
-def meaning(field_: pa.Field) -> str:
-    """What a column's values say, for people."""
-    return _meta(field_, "description")
-
-
-def unit(field_: pa.Field) -> str:
-    """The unit of a column's values, or an empty string."""
-    return _meta(field_, "unit")
-
-
-def is_pii(field_: pa.Field) -> bool:
-    """Whether a column holds personal data."""
-    return _meta(field_, "pii") == "true"
-
-
-def shape(field_: pa.Field) -> tuple[int | None, ...] | None:
-    """The shape of the array in each row of a column of fixed-size lists or images; None for other columns."""
-    text = _meta(field_, "shape")
-    if text:
-        return tuple(None if part == "?" else int(part) for part in text.split(","))
-    return (field_.type.list_size,) if pa.types.is_fixed_size_list(field_.type) else None
-
-
-def describe_columns(schema: pa.Schema) -> list[dict[str, Any]]:
-    """The columns for people and scripts."""
-    return [
-        {
-            "name": one.name,
-            "type": str(one.type),
-            "nullable": one.nullable,
-            "meaning": meaning(one),
-            "unit": unit(one),
-            "pii": is_pii(one),
-            "shape": list(shape(one) or ()) or None,
-        }
-        for one in schema
-    ]
-
-
-def _checked(shape: Sequence[int | None], name: str, type: pa.DataType) -> Sequence[int | None]:
-    if pa.types.is_binary(type) or pa.types.is_large_binary(type):
-        if len(shape) != 3 or shape[2] not in (1, 3, 4):
-            raise InvalidDefinition(
-                f"column {name!r}: {tuple(shape)} can't be the shape of an image, wanted height, width and 1, 3 or 4 "
-                "channels. Write (28, 28, 1), or (None, None, 3) where sizes differ."
-            )
-    elif not pa.types.is_fixed_size_list(type) or None in shape or type.list_size != math.prod(shape):  # type: ignore[arg-type]
-        raise InvalidDefinition(
-            f"column {name!r}: shape {tuple(shape)} doesn't fit its type, {type}. "
-            "Declare pa.list_(value_type, size) with the shape's number of values, or pa.binary() for encoded images."
-        )
-    return shape
-
-
 def check_name(name: str) -> None:
     """Raise `InvalidDefinition` for what can't be a dataset's name (or would leave the data directory)."""
     if not isinstance(name, str) or len(name) > _LONGEST or not _NAME.fullmatch(name):
@@ -291,7 +203,3 @@ def _check_schema(name: str, schema: pa.Schema) -> None:
         if one.name in seen:
             raise InvalidDefinition(f"{name}: column {one.name!r} is declared twice. Rename or remove one.")
         seen.add(one.name)
-
-
-def _meta(field_: pa.Field, key: str) -> str:
-    return (field_.metadata or {}).get(key.encode(), b"").decode()

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as t
 
-from ailab_dataproc.dataset import shape
+from ailab_dataproc.columns import shape
 from ailab_dataproc.errors import BackendRefused, InvalidData
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's words, by channels

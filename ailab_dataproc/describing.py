@@ -8,7 +8,8 @@ from typing import Any
 
 from ailab_dataproc import catalog, storage
 from ailab_dataproc.catalog import Definition
-from ailab_dataproc.dataset import Dataset, describe_columns, is_pii
+from ailab_dataproc.columns import describe_columns, is_pii
+from ailab_dataproc.dataset import Dataset
 from ailab_dataproc.errors import AilabError, unknown
 from ailab_dataproc.manifest import (
     Manifest,

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as t
 
-from ailab_dataproc.dataset import column
+from ailab_dataproc.columns import column
 
 _NAN = float("nan")
 _UTC = dt.UTC

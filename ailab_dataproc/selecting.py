@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from ailab_dataproc import filters as filtering
 from ailab_dataproc import pruning, sampling, splits
 from ailab_dataproc.backends.shards import Parts, Selection, count_part, map_parts, threads
-from ailab_dataproc.dataset import is_pii
+from ailab_dataproc.columns import is_pii
 from ailab_dataproc.errors import DamagedData, InvalidRequest, unknown
 from ailab_dataproc.manifest import Prepared
 from ailab_dataproc.sizing import Need

@@ -14,7 +14,8 @@ import pyarrow.types as t
 import pytest
 
 from ailab_dataproc.backends import backend as find_backend
-from ailab_dataproc.dataset import Dataset, Source, column
+from ailab_dataproc.columns import column
+from ailab_dataproc.dataset import Dataset, Source
 from ailab_dataproc.edge_cases import COLUMNS, FILTERS, array_of, edge_cases
 from ailab_dataproc.errors import BackendRefused
 from ailab_dataproc.loading import load

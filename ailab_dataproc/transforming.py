@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from ailab_dataproc import functions, storage
-from ailab_dataproc.dataset import Dataset, is_pii
+from ailab_dataproc.columns import is_pii
+from ailab_dataproc.dataset import Dataset
 from ailab_dataproc.deriving import Making
 from ailab_dataproc.errors import InvalidRequest, require, unknown
 from ailab_dataproc.loading import open_known

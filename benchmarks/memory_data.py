@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 import ailab_dataproc as adp
-from ailab_dataproc.dataset import Dataset, Source, column
+from ailab_dataproc.columns import column
+from ailab_dataproc.dataset import Dataset, Source
 
 LOG = "products/ad_log/impressions"
 AD_LOG = "ad log"  # the case

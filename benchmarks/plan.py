@@ -28,7 +28,7 @@ from shown import grid, seconds
 import ailab_dataproc as adp
 from ailab_dataproc import schema as contract
 from ailab_dataproc import storage
-from ailab_dataproc.dataset import column, describe_columns
+from ailab_dataproc.columns import column, describe_columns
 from ailab_dataproc.manifest import INDEX, MANIFEST, Manifest
 from ailab_dataproc.preparation.publishing import write_table
 from ailab_dataproc.preparation.shards import ENDINGS, index_schema

@@ -11,7 +11,8 @@ import yaml
 from gcs import Gcs  # first: it sets what gcsfs reads when it is imported
 from lab import lab
 
-from ailab_dataproc.dataset import Dataset, column
+from ailab_dataproc.columns import column
+from ailab_dataproc.dataset import Dataset
 from ailab_dataproc.preparing import prepare
 
 CLICKS = pa.schema(

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from ailab_dataproc.backends import backend as find_backend
-from ailab_dataproc.dataset import column
+from ailab_dataproc.columns import column
 from ailab_dataproc.edge_cases import array_of
 from ailab_dataproc.errors import BackendRefused
 from ailab_dataproc.loading import load

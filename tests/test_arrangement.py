@@ -16,7 +16,8 @@ import pytest
 from conftest import CLICKS, clicks
 from test_prepare import SMALL, digests, small, version
 
-from ailab_dataproc.dataset import Dataset, Source, column
+from ailab_dataproc.columns import column
+from ailab_dataproc.dataset import Dataset, Source
 from ailab_dataproc.errors import InvalidData, InvalidDefinition, VersionConflict
 from ailab_dataproc.loading import load
 from ailab_dataproc.preparation import ranges

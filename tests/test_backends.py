@@ -11,7 +11,7 @@ import pytest
 
 from ailab_dataproc.backends import backend as find_backend
 from ailab_dataproc.backends.numpy import to_numpy
-from ailab_dataproc.dataset import column
+from ailab_dataproc.columns import column
 from ailab_dataproc.errors import BackendRefused
 from ailab_dataproc.loading import load
 from ailab_dataproc.schema import contract

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import ailab_dataproc as adp
 from ailab_dataproc.cli import cli
-from ailab_dataproc.dataset import column
+from ailab_dataproc.columns import column
 from ailab_dataproc.errors import AilabError, BackendRefused, DamagedData, InvalidRequest, UnknownName
 from ailab_dataproc.sizing import Machine
 from ailab_dataproc.testing import prepare_tables

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import ailab_dataproc as adp
 from ailab_dataproc.backends import shards
 from ailab_dataproc.batching import order
-from ailab_dataproc.dataset import column
+from ailab_dataproc.columns import column
 from ailab_dataproc.edge_cases import edge_cases
 from ailab_dataproc.errors import BackendRefused, DamagedData, InvalidRequest, UnknownName
 from ailab_dataproc.testing import assert_same, prepare_tables

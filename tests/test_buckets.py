@@ -26,7 +26,8 @@ from conftest import clicks
 from ailab_dataproc import storage
 from ailab_dataproc.cache import Cache
 from ailab_dataproc.cli import cli
-from ailab_dataproc.dataset import Dataset, Source, column
+from ailab_dataproc.columns import column
+from ailab_dataproc.dataset import Dataset, Source
 from ailab_dataproc.errors import DamagedData, InvalidData, VersionConflict
 from ailab_dataproc.loading import load
 from ailab_dataproc.manifest import list_names, open_prepared

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 import ailab_dataproc as adp
-from ailab_dataproc.dataset import column, shape
+from ailab_dataproc.columns import column, shape
 from ailab_dataproc.errors import BackendRefused, InvalidData, InvalidDefinition
 from ailab_dataproc.testing import prepare_tables
 

@@ -24,7 +24,7 @@ from ailab_dataproc.backends.parquet import Located
 from ailab_dataproc.backends.shards import locate_part
 from ailab_dataproc.cli import cli
 from ailab_dataproc.cluster import find_cluster
-from ailab_dataproc.dataset import column
+from ailab_dataproc.columns import column
 from ailab_dataproc.edge_cases import edge_cases
 from ailab_dataproc.errors import BackendRefused
 from ailab_dataproc.gpus import Gpu

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ailab_dataproc.backends import backend, dictionaries
-from ailab_dataproc.dataset import column
+from ailab_dataproc.columns import column
 from ailab_dataproc.loading import load
 from ailab_dataproc.testing import assert_same
 

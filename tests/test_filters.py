@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 import ailab_dataproc as adp
 from ailab_dataproc import filters, guarantees, pruning, storage
 from ailab_dataproc.backends import backend
-from ailab_dataproc.dataset import Dataset, Source, column
+from ailab_dataproc.columns import column
+from ailab_dataproc.dataset import Dataset, Source
 from ailab_dataproc.errors import BackendRefused, InvalidRequest, UnknownName
 from ailab_dataproc.preparation.parquet import stored
 from ailab_dataproc.preparation.pipeline import Options, prepare_dataset

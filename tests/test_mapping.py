@@ -16,7 +16,7 @@ from lab import lab
 
 import ailab_dataproc as adp
 from ailab_dataproc import storage
-from ailab_dataproc.dataset import column, is_pii, meaning, unit
+from ailab_dataproc.columns import column, is_pii, meaning, unit
 from ailab_dataproc.describing import describe
 from ailab_dataproc.errors import (
     ClusterFailed,

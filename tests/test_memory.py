@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pytest
 
 from ailab_dataproc.backends import backend
-from ailab_dataproc.dataset import column
+from ailab_dataproc.columns import column
 from ailab_dataproc.sizing import Need
 from ailab_dataproc.testing import prepare_tables
 

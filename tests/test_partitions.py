@@ -12,7 +12,7 @@ from ailab_dataproc.backends.dask import Dask
 from ailab_dataproc.backends.pandas import Pandas
 from ailab_dataproc.backends.partitions import collected, grouped, partitioned
 from ailab_dataproc.backends.shards import Selection
-from ailab_dataproc.dataset import column
+from ailab_dataproc.columns import column
 from ailab_dataproc.testing import BackendTests, prepare_tables
 
 ROWS = 25  # of the files of a partition: two shards of ten, or all of a small dataset

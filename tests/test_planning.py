@@ -15,7 +15,7 @@ import ailab_dataproc as adp
 from ailab_dataproc.backends import BACKENDS, backend
 from ailab_dataproc.calibration import Calibration, Cost
 from ailab_dataproc.choosing import GPU_LEAST, SLACK, check_ladder, choose
-from ailab_dataproc.dataset import column
+from ailab_dataproc.columns import column
 from ailab_dataproc.errors import AilabError, BackendRefused, InvalidRequest, MissingLibrary
 from ailab_dataproc.gpus import Gpu
 from ailab_dataproc.sizing import Machine, Need, Worker

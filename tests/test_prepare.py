@@ -22,7 +22,8 @@ import pytest
 from conftest import CLICKS, clicks
 
 from ailab_dataproc import storage
-from ailab_dataproc.dataset import Dataset, column
+from ailab_dataproc.columns import column
+from ailab_dataproc.dataset import Dataset
 from ailab_dataproc.errors import VersionConflict
 from ailab_dataproc.loading import load
 from ailab_dataproc.preparation.pipeline import Options, prepare_dataset

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import ailab_dataproc as adp
 from ailab_dataproc import sampling
 from ailab_dataproc.backends import backend
-from ailab_dataproc.dataset import column
+from ailab_dataproc.columns import column
 from ailab_dataproc.errors import DamagedData, InvalidRequest
 from ailab_dataproc.testing import assert_same, prepare_tables
 

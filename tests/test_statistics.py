@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from ailab_dataproc.dataset import column
+from ailab_dataproc.columns import column
 from ailab_dataproc.preparation.profile import Profile
 from ailab_dataproc.preparation.sketches import Distinct, Sample, count_distinct
 from ailab_dataproc.preparation.summary import merge

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from ailab_dataproc.cli import cli
-from ailab_dataproc.dataset import column
+from ailab_dataproc.columns import column
 from ailab_dataproc.errors import DamagedData, NotPrepared, UnknownName
 from ailab_dataproc.manifest import open_prepared
 from ailab_dataproc.preparing import prepare

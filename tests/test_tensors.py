@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 import ailab_dataproc as adp
-from ailab_dataproc.dataset import column
+from ailab_dataproc.columns import column
 from ailab_dataproc.errors import BackendRefused, InvalidRequest
 from ailab_dataproc.loading import load
 from ailab_dataproc.testing import BackendTests, edge_cases, prepare_tables

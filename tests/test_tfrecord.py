@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ailab_dataproc.dataset import Dataset, column
+from ailab_dataproc.columns import column
+from ailab_dataproc.dataset import Dataset
 from ailab_dataproc.errors import InvalidData, InvalidDefinition
 from ailab_dataproc.preparation import tfds as metadata
 from ailab_dataproc.preparation.tfrecord import Encoder

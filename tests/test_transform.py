@@ -21,7 +21,7 @@ from click.testing import CliRunner
 import ailab_dataproc as adp
 from ailab_dataproc import storage
 from ailab_dataproc.cli import cli
-from ailab_dataproc.dataset import column
+from ailab_dataproc.columns import column
 from ailab_dataproc.describing import describe
 from ailab_dataproc.errors import ClusterFailed, InvalidData, InvalidRequest, SourceFailed, UnknownName, VersionConflict
 from ailab_dataproc.manifest import open_prepared, read_manifest

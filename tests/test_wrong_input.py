@@ -19,7 +19,8 @@ import pytest
 from conftest import CLICKS, clicks
 
 from ailab_dataproc import errors
-from ailab_dataproc.dataset import Dataset, column
+from ailab_dataproc.columns import column
+from ailab_dataproc.dataset import Dataset
 from ailab_dataproc.loading import batches, load
 from ailab_dataproc.preparing import prepare
 from ailab_dataproc.transforming import transform

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as t
 
-from ailab_dataproc.dataset import shape
+from ailab_dataproc.columns import shape
 from ailab_dataproc.errors import BackendRefused
 
 

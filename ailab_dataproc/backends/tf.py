@@ -14,7 +14,7 @@ from ailab_dataproc.backends import tensors
 from ailab_dataproc.backends.ahead import ahead
 from ailab_dataproc.backends.shards import Selection, read_part
 from ailab_dataproc.backends.tensors import AHEAD, is_fixed, valid_name
-from ailab_dataproc.dataset import shape
+from ailab_dataproc.columns import shape
 from ailab_dataproc.sizing import Machine, Need
 
 _LIBRARY = "TensorFlow"

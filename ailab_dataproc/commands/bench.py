@@ -29,7 +29,7 @@ def bench() -> None:
     Let "auto" know:      ailab-dataproc bench calibrate
     Look at it:           ailab-dataproc bench report bench_results -o report.html
     Has it become slower? ailab-dataproc bench compare before/ bench_results/
-    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    """
 
 
 @bench.command("list")
@@ -59,7 +59,7 @@ def run(ctx: click.Context, /, names: tuple[str, ...], output: str, address: str
     \b
     Examples: ailab-dataproc bench run all --scale small --rounds 3
               ailab-dataproc bench run workers --address tcp://head:8786 --folder /shared/bench
-    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    """
     known = suites()
     chosen = _chosen(names, known)
     if address and not ({_WORKERS, "all"} & set(names) and options["folder"]):
@@ -94,7 +94,7 @@ def calibrate(ctx: click.Context, /, output: str, **options: Any) -> None:
 
     \b
     Example: ailab-dataproc bench calibrate --scale small
-    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    """
     _require()
     given = [text for key, value in options.items() if value is not None for text in (f"--{key}", str(value))]
     code = _script("calibrate", [*given, "--save", "--output", str(Path(output) / "calibrate.jsonl")])
@@ -112,7 +112,7 @@ def compare(ctx: click.Context, before: str, after: str, threshold: str, as_json
 
     \b
     Example: ailab-dataproc bench compare results-1.0/ bench_results/ --threshold 10%
-    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    """
     ctx.exit(_script("compare", [before, after, "--threshold", threshold, *(["--json"] if as_json else [])]))
 
 
@@ -127,7 +127,7 @@ def report(ctx: click.Context, results: tuple[str, ...], output: str, baseline: 
 
     \b
     Example: ailab-dataproc bench report bench_results -o report.html --baseline results-1.0/
-    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    """
     _require()
     given = [*(results or (_RESULTS,)), "--output", output]
     given += ["--baseline", baseline] if baseline else []

@@ -41,7 +41,7 @@ def clean(data_dir: str | None, dry_run: bool, older_than: float, with_cache: bo
 
     \b
     Example: ailab-dataproc clean --dry-run
-    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    """
     from ailab_dataproc import storage, tables
     from ailab_dataproc.cache import Cache
     from ailab_dataproc.leftovers import Leftover

@@ -23,7 +23,7 @@ def cluster() -> None:
     On one machine:          ailab-dataproc cluster up
     On several:              ailab-dataproc cluster certs, then cluster up --host ADDRESS
     What runs:               ailab-dataproc cluster status
-    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    """
 
 
 @cluster.command()
@@ -55,7 +55,7 @@ def certs(ctx: click.Context, /, folder: Path | None, show: bool, as_json: bool,
 
     Dask knows no list of revoked certificates: to shut somebody out, move FOLDER away, make a new CA, and hand out new
     certificates to all others.
-    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    """
     from ailab_dataproc import tables
     from ailab_dataproc.cluster import certificates, security, validity
 

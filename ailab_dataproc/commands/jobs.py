@@ -48,7 +48,7 @@ def jobs() -> None:
     Hand one over:     ailab-dataproc jobs submit train.py -- --epochs 3
     What goes on:      ailab-dataproc jobs list
     Its log, live:     ailab-dataproc jobs logs -f train
-    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    """
 
 
 jobs.add_command(submit)
@@ -64,7 +64,7 @@ def list_(all_users: bool, states: tuple[str, ...], count: int, as_json: bool) -
 
     \b
     Example: ailab-dataproc jobs list --state running --state queued
-    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    """
     with quiet_stdout(as_json):
         from ailab_dataproc import list_jobs, tables
         from ailab_dataproc.commands import job_tables
@@ -85,7 +85,7 @@ def status(id: str, as_json: bool) -> None:
 
     \b
     Example: ailab-dataproc jobs status train
-    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    """
     with quiet_stdout(as_json):
         from ailab_dataproc import tables
         from ailab_dataproc.commands import job_tables
@@ -108,7 +108,7 @@ def logs(ctx: click.Context, id: str, follow: bool, attempt: int | None, tail: i
 
     \b
     Example: ailab-dataproc jobs logs -f train
-    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    """
     from ailab_dataproc.commands import watching
 
     if follow and (attempt or tail is not None):
@@ -131,7 +131,7 @@ def result(ctx: click.Context, id: str, output: str | None, as_json: bool) -> No
 
     \b
     Example: ailab-dataproc jobs result count -o counts.parquet
-    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    """
     from ailab_dataproc import tables
     from ailab_dataproc.commands import results, watching
     from ailab_dataproc.report import count_bytes
@@ -171,7 +171,7 @@ def cancel(ids: tuple[str, ...]) -> None:
 
     \b
     Example: ailab-dataproc jobs cancel train
-    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    """
     for job in [_job(id) for id in ids]:
         click.echo(job.cancel())
 
@@ -186,7 +186,7 @@ def wait(ctx: click.Context, ids: tuple[str, ...], timeout: float | None) -> Non
     \b
     Exit code: 0 all succeeded; else 1 one failed, 3 was cancelled, 4 was lost.
     Example: ailab-dataproc jobs wait train && ailab-dataproc jobs result train
-    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    """
     from ailab_dataproc.commands import watching
 
     ctx.exit(watching.wait([_job(id) for id in ids], timeout))
@@ -201,7 +201,7 @@ def restart(id: str) -> None:
 
     \b
     Example: ailab-dataproc jobs restart train
-    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    """
     click.echo(_job(id).restart().id)
 
 
@@ -214,7 +214,7 @@ def clean(older_than: float, dry_run: bool, as_json: bool) -> None:
 
     \b
     Example: ailab-dataproc jobs clean --older-than 7d --dry-run
-    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    """
     from ailab_dataproc import tables
     from ailab_dataproc.commands import watching
 

@@ -57,7 +57,7 @@ def up(name: str, timeout: float, **given: Any) -> None:
     For a lab:            ailab-dataproc cluster certs --host 192.168.1.5
                           ailab-dataproc cluster up --host 192.168.1.5
     On further machines:  ailab-dataproc cluster up --join tls://192.168.1.5:8786 --gpus
-    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    """
     from ailab_dataproc import machine
     from ailab_dataproc.cluster.lab import building, ports, starting
 
@@ -83,7 +83,7 @@ def status(name: str | None, as_json: bool) -> None:
 
     \b
     Example: ailab-dataproc cluster status --json | jq '.[0].seen.workers'
-    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    """
     from ailab_dataproc import tables
     from ailab_dataproc.cluster.lab import state, telling
 
@@ -107,7 +107,7 @@ def down(name: str, force: bool) -> None:
 
     \b
     Example: ailab-dataproc cluster down
-    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    """
     from ailab_dataproc.cluster.lab import ending
 
     done = ending.down(name, force=force)

@@ -27,7 +27,7 @@ def stats(name: str, split: str | None, columns: str | None, data_dir: str | Non
 
     \b
     Example: ailab-dataproc stats products/ad_log/impressions --split train --columns price,device
-    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    """
     with quiet_stdout(as_json):
         from ailab_dataproc import tables
         from ailab_dataproc.loading import open_known

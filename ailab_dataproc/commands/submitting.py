@@ -89,7 +89,7 @@ def submit(ctx: click.Context, /, target: str, attached: str | None, as_json: bo
     Examples: ailab-dataproc jobs submit train.py --memory 8GB -- --epochs 3
               ailab-dataproc jobs submit features:count --dataset products/ad_log/impressions --split train
     Exit code with --wait or --follow: 0 succeeded, 1 failed, 3 cancelled, 4 lost.
-    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    """
     with quiet_stdout(as_json):
         job = _submitted(target, options)
     if as_json:

@@ -45,7 +45,7 @@ def transform(
     \b
     Example: ailab-dataproc transform products/ad_log/impressions features:preprocessing_fn \\
                --name products/ad_log/features --version 1.0.0
-    """  # noqa: D301 - click keeps a paragraph as it is behind a real \b
+    """
     public, formats = split_names(options.pop("public")) or (), split_names(options.pop("formats")) or ()
     beam = key_values(options.pop("beam_options"), "--beam-option")
     with quiet_stdout(as_json):

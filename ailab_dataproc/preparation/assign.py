@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ailab_dataproc.dataset import Source, is_pii
+from ailab_dataproc.columns import is_pii
+from ailab_dataproc.dataset import Source
 from ailab_dataproc.errors import InvalidData, InvalidDefinition
 from ailab_dataproc.preparation.hashing import hash_rows
 from ailab_dataproc.splitting import ByHash, ByValue, Pooled

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as t
 
-from ailab_dataproc.dataset import Source, is_pii
+from ailab_dataproc.columns import is_pii
+from ailab_dataproc.dataset import Source
 from ailab_dataproc.errors import InvalidData
 from ailab_dataproc.preparation.cast import allowed, cast, is_list
 

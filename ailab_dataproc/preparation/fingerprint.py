@@ -17,7 +17,8 @@ from typing import Any
 import pyarrow as pa
 
 from ailab_dataproc import storage, urls
-from ailab_dataproc.dataset import Dataset, Source, is_pii, shape
+from ailab_dataproc.columns import is_pii, shape
+from ailab_dataproc.dataset import Dataset, Source
 from ailab_dataproc.errors import InvalidDefinition, StorageFailed
 from ailab_dataproc.functions import Known
 from ailab_dataproc.manifest import Lineage

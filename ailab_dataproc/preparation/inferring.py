@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.types as t
 
 from ailab_dataproc.backends.shards import Part
-from ailab_dataproc.dataset import column, is_pii, meaning, shape, unit
+from ailab_dataproc.columns import column, is_pii, meaning, shape, unit
 from ailab_dataproc.errors import InvalidRequest, unknown
 from ailab_dataproc.preparation.mapped import Call, to_table
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from ailab_dataproc import schema as contract
-from ailab_dataproc.dataset import is_pii
+from ailab_dataproc.columns import is_pii
 from ailab_dataproc.errors import AilabError, SourceFailed
 from ailab_dataproc.preparation.tasks import Layout
 from ailab_dataproc.splitting import Pooled

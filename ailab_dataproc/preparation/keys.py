@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ailab_dataproc.dataset import is_pii
+from ailab_dataproc.columns import is_pii
 from ailab_dataproc.errors import InvalidData
 from ailab_dataproc.preparation.hashing import hash_rows
 from ailab_dataproc.preparation.job import Job

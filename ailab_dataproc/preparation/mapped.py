@@ -11,7 +11,8 @@ import pyarrow as pa
 from ailab_dataproc.backends.pandas import to_pandas
 from ailab_dataproc.backends.polars import to_polars
 from ailab_dataproc.backends.shards import Part, read_part
-from ailab_dataproc.dataset import Source, is_pii
+from ailab_dataproc.columns import is_pii
+from ailab_dataproc.dataset import Source
 from ailab_dataproc.errors import InvalidData, SourceFailed
 from ailab_dataproc.preparation.conform import conform
 from ailab_dataproc.preparation.origins import PartSources

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as t
 
-from ailab_dataproc.dataset import is_pii
+from ailab_dataproc.columns import is_pii
 from ailab_dataproc.preparation.moments import Lengths, Moments, has_length, is_list, is_number, numbers, units
 from ailab_dataproc.preparation.sketches import Distinct, Frequent, Points, Sample
 

@@ -14,7 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ailab_dataproc.dataset import Dataset, Source, describe_columns
+from ailab_dataproc.columns import describe_columns
+from ailab_dataproc.dataset import Dataset, Source
 from ailab_dataproc.manifest import DEFINITION, INDEX, MANIFEST, SOURCES, STATISTICS, Manifest
 from ailab_dataproc.preparation.fingerprint import fingerprint
 from ailab_dataproc.preparation.job import Job

@@ -18,7 +18,8 @@ import pyarrow.json
 import pyarrow.parquet as pq
 import pyarrow.types as t
 
-from ailab_dataproc.dataset import Read, Source, is_pii
+from ailab_dataproc.columns import is_pii
+from ailab_dataproc.dataset import Read, Source
 from ailab_dataproc.errors import AilabError, InvalidData, InvalidDefinition
 from ailab_dataproc.urls import line_start
 

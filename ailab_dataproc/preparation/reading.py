@@ -11,7 +11,8 @@ from functools import lru_cache
 
 import pyarrow as pa
 
-from ailab_dataproc.dataset import Read, Source, is_pii
+from ailab_dataproc.columns import is_pii
+from ailab_dataproc.dataset import Read, Source
 from ailab_dataproc.definition import run_text
 from ailab_dataproc.errors import AilabError, InvalidData, SourceFailed
 from ailab_dataproc.preparation.conform import conform

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as t
 
-from ailab_dataproc.dataset import is_pii
+from ailab_dataproc.columns import is_pii
 
 _LONGEST = 64  # characters or bytes of a text that is kept as min or max
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as t
 
-from ailab_dataproc.dataset import is_pii
+from ailab_dataproc.columns import is_pii
 from ailab_dataproc.preparation.moments import Lengths, Moments, has_length, is_number
 from ailab_dataproc.preparation.sketches import Points, count_distinct, histogram, most_frequent, quantiles
 

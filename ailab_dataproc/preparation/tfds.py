@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import types
 
-from ailab_dataproc.dataset import Dataset, meaning, shape, unit
+from ailab_dataproc.columns import meaning, shape, unit
+from ailab_dataproc.dataset import Dataset
 from ailab_dataproc.preparation import example
 
 

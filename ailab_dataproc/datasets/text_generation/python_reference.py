@@ -14,7 +14,8 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from ailab_dataproc.dataset import Dataset, Source, column
+from ailab_dataproc.columns import column
+from ailab_dataproc.dataset import Dataset, Source
 from ailab_dataproc.errors import InvalidData
 
 FILE = "package://pydoc_data/topics.py"

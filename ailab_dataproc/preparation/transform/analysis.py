@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from ailab_dataproc import storage
 from ailab_dataproc.backends.shards import Part, read_part
-from ailab_dataproc.dataset import is_pii
+from ailab_dataproc.columns import is_pii
 from ailab_dataproc.errors import AilabError, InvalidRequest, SourceFailed, unknown
 from ailab_dataproc.preparation.engines.beam import BeamEngine
 from ailab_dataproc.preparation.engines.beam_options import Config, parsed, quiet

@@ -12,7 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from ailab_dataproc.dataset import Source, is_pii
+from ailab_dataproc.columns import is_pii
+from ailab_dataproc.dataset import Source
 from ailab_dataproc.errors import InvalidData
 from ailab_dataproc.preparation.origins import PartSources
 from ailab_dataproc.preparation.transform import tensors

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as t
 
-from ailab_dataproc.dataset import column, is_pii, shape
+from ailab_dataproc.columns import column, is_pii, shape
 from ailab_dataproc.errors import InvalidData, InvalidRequest
 
 _SIGNED = {8: pa.int8(), 16: pa.int16(), 32: pa.int32(), 64: pa.int64()}

@@ -15,7 +15,8 @@ from statistics import NormalDist
 import numpy as np
 import pyarrow as pa
 
-from ailab_dataproc.dataset import Dataset, Source, column
+from ailab_dataproc.columns import column
+from ailab_dataproc.dataset import Dataset, Source
 from ailab_dataproc.errors import InvalidDefinition, unknown
 
 GENERATOR = 1  # raise it with the dataset's version when the same text gives other rows
