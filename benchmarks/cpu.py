@@ -171,8 +171,11 @@ def sums(frame: Any) -> Any:
     """The sums of all numbers by one column, in its order: a frame of pandas, a row a group."""
     if hasattr(frame, "group_by"):
         import polars as pl
+        import polars.selectors as cs
 
-        return frame.group_by(KEY).agg(pl.col(NUMBERS).sum()).sort(KEY).to_pandas().set_index(KEY)
+        numbers = cs.by_name(NUMBERS)  # Polars adds in the column's own type, and int32 overflows
+        wide = (numbers & cs.integer()).cast(pl.Int64).sum(), (numbers & cs.float()).cast(pl.Float64).sum()
+        return frame.group_by(KEY).agg(*wide).sort(KEY).to_pandas().set_index(KEY)
     found = frame.groupby(KEY)[NUMBERS].sum()
     return (found.compute() if hasattr(found, "dask") else found).sort_index()
 
