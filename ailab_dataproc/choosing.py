@@ -12,7 +12,7 @@ from ailab_dataproc.report import count_bytes
 from ailab_dataproc.sizing import Machine, Need
 
 FAMILIES = ("eager", "lazy")
-SLACK = 1.25  # "auto" keeps the ladder's order among backends that take at most so many times the fastest's seconds
+SLACK = 1.15  # "auto" keeps the ladder's order among backends that take at most so many times the fastest's seconds
 GPU_LEAST = 512 * 10**6  # bytes of Arrow from which "auto" takes a GPU without a calibration
 ADVICE = "Take fewer columns or a smaller split, name a lazy backend such as backend='dask', or use batches()"
 

@@ -42,7 +42,7 @@ KEY = "country"
 NUMBERS = ["price", "bid", "dwell_seconds", "user", "item"]
 COLUMNS = [KEY, *NUMBERS, "device"]
 ROW = 43.6  # bytes of these columns as Arrow
-STEPS = (1, 8, 64, 512)  # the largest size by these is measured, too
+STEPS = (1, 4, 16, 64, 512)  # the largest size by these is measured, too
 SHARD = 128e6  # bytes as Arrow
 STEP = 2**0.125  # between two sizes at which "auto" is asked
 TINY = 1000  # rows of what is loaded before the clock starts
@@ -65,7 +65,7 @@ def points(asked: argparse.Namespace) -> Iterator[Point]:
 
 
 def sizes(most: int) -> list[int]:
-    """Rows, in steps of eight times; no more than a sixth of the free memory holds."""
+    """Rows, in steps; no more than a sixth of the free memory holds."""
     rows = min(most, int(Machine.here().memory / 6 / ROW))
     return sorted(rows // step for step in STEPS)
 
