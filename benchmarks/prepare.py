@@ -7,7 +7,7 @@ Sources: the built-in generator itself, or files of its rows, CSV (without lists
 one from a `read` that yields dicts, and a tenth of them; TFDS gets a sample: it is slow, and keeps all in memory.
 "memory" prepares a half and five times the rows, to show how the peak grows. A fresh process first does the same with a
 few rows (TFDS: imports only), so that imports are not counted; the start of Beam's workers is. Rows, and the sum of a
-column of the Parquet files, are checked.
+column of the Parquet files, are checked. The small scale takes Parquet sources only, and leaves "memory" out.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ _PEAK = "peak memory"
 
 def points(asked: argparse.Namespace) -> Iterator[Point]:
     """Every way for each kind of sources, by one worker and by all cores; then the memory over two sizes."""
-    cores = len(os.sched_getaffinity(0))
-    for kind, case in KINDS.items():
+    cores, small = len(os.sched_getaffinity(0)), asked.scale == "small"
+    for kind, case in KINDS.items() if not small else [("parquet", KINDS["parquet"])]:
         for name, way in WAYS.items():
             counts = sorted({1, cores} if way.one else {cores}) if way.workers else [None]
             for workers in counts if kind in way.kinds else ():
                 needs = {"needs": way.needs, "extra": way.extra}
                 yield Point(case=case, way=name, workers=workers, given={"kind": kind}, **needs)
-    for case, order in MEMORY.items():
+    for case, order in () if small else MEMORY.items():
         for rows in (max(asked.rows // 2, 1), asked.rows * 5):
             given = {"kind": "log", "order": order}
             yield Point(case=case, way=BOTH_THREADS, workers=cores, rows=rows, once=True, given=given)
