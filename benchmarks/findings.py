@@ -126,10 +126,10 @@ def versus(results: Sequence[Result]) -> list[Versus]:
 
 
 def sweeps(results: Sequence[Result]) -> list[Sweep]:
-    """The cases that were measured at three sizes or more."""
+    """The cases that were measured at three sizes or more; without what "auto" took, which is one of the others."""
     groups: dict[tuple[str, str], list[Result]] = {}
     for one in results:
-        if one.typical and one.rows:
+        if one.typical and one.rows and "ladder" not in one.extra:
             groups.setdefault((one.suite, one.case), []).append(one)
     found = []
     for (suite, case), of in groups.items():

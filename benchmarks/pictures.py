@@ -239,14 +239,19 @@ def _predicted(suite: str, found: Sequence[Predicted]) -> Picture:
 
 
 def _bars(suite: str, results: list[Result]) -> Picture:
+    scaled = {id(one): 1e6 / (one.rows or 1) for _, of in by_case(results) if _differ(of) for one in of}
+
+    def of_one(one: Result) -> float:
+        return (one.typical or 0) * scaled.get(id(one), 1)
+
     figure, axes = grouped(
         results,
-        lambda one: one.typical or 0,
-        lambda one: seconds(one.typical or 0),
+        of_one,
+        lambda one: seconds(of_one(one)) + " a million rows" * (id(one) in scaled),
         lambda one: COLOURS[0 if findings.is_ours(one) else 7],
-        lambda one: mad(one.seconds),
+        lambda one: mad(one.seconds) * scaled.get(id(one), 1),
     )
-    values = [one.typical or 1 for one in results]
+    values = [of_one(one) or 1 for one in results]
     far = max(values) > _FAR * min(values)
     if far:
         axes.set_xscale("log")
@@ -259,6 +264,11 @@ def _bars(suite: str, results: list[Result]) -> Picture:
         f"Median times of {len(results)} ways. The table has all numbers.",
         figure,
     )
+
+
+def _differ(of: Sequence[Result]) -> bool:
+    """Whether the ways of a case got different numbers of rows: the slow ones get fewer."""
+    return None not in (rows := {one.rows for one in of}) and len(rows) > 1
 
 
 def grouped(results: list[Result], value: Any, text: Any, colour: Any, spread: Any = None) -> tuple[Any, Any]:

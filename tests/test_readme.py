@@ -90,7 +90,9 @@ def test_the_table_of_types_is_the_contract_of_the_code():
         assert f"| {' | '.join(cells)} |" in README
 
 
-@pytest.mark.parametrize("suite", ["prepare", "batches", "cpu", "workers", "plan", "memory", "dtypes", "transform", "load"])
+@pytest.mark.parametrize(
+    "suite", ["prepare", "batches", "cpu", "workers", "plan", "memory", "dtypes", "transform", "load"]
+)
 def test_the_tables_of_a_benchmark_are_made_from_its_results(suite):
     shown = run(ROOT, [sys.executable, f"benchmarks/{suite}.py", "--show"]).stdout
     lines = [line for line in shown.splitlines() if line.startswith("|")]
