@@ -163,7 +163,8 @@ def _about(suite: str) -> str:
     file = _HERE / f"{suite}.py"
     if not file.exists():
         return ""
-    return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").split("\n", maxsplit=1)[0]
+    text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    return text.split("\n", maxsplit=1)[0].replace("`", "")
 
 
 def _rows(results: list[Result]) -> Iterator[dict[str, Any]]:
