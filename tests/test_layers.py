@@ -30,6 +30,7 @@ LAYERS = (
     ("testing", "loading", "preparing", "recount", "verify", "leftovers", "describing", "statistics"),
     ("deriving", "serving"),
     ("transforming", "mapping"),
+    ("adding",),
     ("jobs",),
     ("experiment",),
     ("site",),
