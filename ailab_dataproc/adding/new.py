@@ -69,8 +69,7 @@ def draft_of(name: str, sample: Sample, paths: Sequence[str], *, owner: str = ""
 
 def skeleton_of(name: str, *, owner: str = "", description: str = "") -> Draft:
     """A definition to begin with where there is no sample."""
-    words = {"owner": owner or _OWNER, "description": description or _DESCRIPTION}
-    return Draft(name=name, schema=_SKELETON, splits={}, **words)
+    return Draft(name=name, schema=_SKELETON, splits={}, owner=owner or _OWNER, description=description or _DESCRIPTION)
 
 
 def lasting(path: str) -> str:

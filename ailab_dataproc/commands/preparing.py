@@ -48,7 +48,7 @@ def prepare(
     With --limit the same is done with a few rows, which are never taken for the version: they lie in a data directory
     of their own, <data_dir>/.trial, until the next trial.
     """
-    given = _parse_sources(sources)
+    given = parse_sources(sources)
     options["beam_options"] = key_values(beam_options, "--beam-option")
     with quiet_stdout(as_json):
         from ailab_dataproc import prepare as prepare_
@@ -107,7 +107,8 @@ def verify(ctx: click.Context, name: str, check: str | None, data_dir: str | Non
     ctx.exit(_FAULTS if faults else 0)
 
 
-def _parse_sources(texts: tuple[str, ...]) -> dict[str, list[str]]:
+def parse_sources(texts: tuple[str, ...]) -> dict[str, list[str]]:
+    """``SPLIT=PATH`` of a repeated --source, by split."""
     found: dict[str, list[str]] = {}
     for text in texts:
         split, equals, path = text.partition("=")
