@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -90,30 +90,24 @@ def add(draft: Draft, places: Places, settings: Settings, sample: Sample | None 
         InvalidRequest: the name or a file is there already; nothing is overwritten.
         InvalidData: the definition can't read the sample; nothing is left behind.
     """
-    _check_new(draft.name, places, settings)
     ending, content = dummy(sample) if sample else (".csv", made_up_rows(draft.schema, _ROWS))
     source = places.dummies / f"{SPLIT}{ending}"
     if not sample:
         draft = replace(draft, splits={SPLIT: str(source)}, remark=f"{PLACE}: made-up rows; name the real sources.")
     text = definition_text(draft)
-    written: list[Path] = []
-    try:
-        for path, bytes_ in {
-            places.definition: text.encode(),
-            source: content,
-            places.test: _test(draft.name, source, places.test).encode(),
-        }.items():
-            _write(path, bytes_)
-            written.append(path)
+    files = {
+        places.definition: text.encode(),
+        source: content,
+        places.test: _test(draft.name, source, places.test).encode(),
+    }
+    with _all_or_nothing(places.folder, *files):
+        _check_new(draft.name, places, settings)
+        for path, bytes_ in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(bytes_)
         rows = _tried(draft.name, places, source, sample)
         note = f"- {dt.date.today()}: `{draft.name}` {draft.version}: {draft.release_note}"
         places.changelog.write_text(_changelog(places.changelog, note), encoding="utf-8")
-    except BaseException:
-        for path in written:
-            path.unlink()
-            with contextlib.suppress(OSError):  # folders that hold something else stay
-                path.parent.rmdir()
-        raise
     listed = draft.name in catalog.definitions(settings)
     marks = sum(PLACE in line for line in text.splitlines())
     return Added(name=draft.name, places=places, dummy=source, rows=rows, marks=marks, listed=listed)
@@ -130,10 +124,21 @@ def _check_new(name: str, places: Places, settings: Settings) -> None:
             )
 
 
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("xb") as file:
-        file.write(content)
+@contextlib.contextmanager
+def _all_or_nothing(folder: Path, *files: Path) -> Iterator[None]:
+    """Make a folder; where what follows fails, remove it and the files, as far as they weren't there before."""
+    paths = (folder, *files)
+    new = {one for path in paths for one in (path, *path.parents) if not one.exists()}
+    folder.mkdir(parents=True, exist_ok=True)  # the settings may name it already
+    try:
+        yield
+    except BaseException:
+        for path in sorted(new, reverse=True):  # what is inside of a folder before the folder
+            if path.is_dir():
+                path.rmdir()
+            else:
+                path.unlink(missing_ok=True)
+        raise
 
 
 def _tried(name: str, places: Places, source: Path, sample: Sample | None) -> int:
