@@ -16,7 +16,6 @@ from ailab_dataproc.errors import AilabError, InvalidDefinition, UnknownName, un
 from ailab_dataproc.settings import Settings
 
 ENTRY_POINTS = "ailab_dataproc.datasets"  # each names a package whose folder holds definitions
-_TOLD = 2  # problems beside a name that isn't found
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +136,10 @@ def definition(name: str, settings: Settings) -> Definition:
 
 def no_dataset(name: str, found: Catalog, prepared: Iterable[str] = ()) -> UnknownName:
     """The error for a name that is neither defined nor prepared; what couldn't be seen may have been it."""
-    hint = " ".join(one.what for one in found.problems[:_TOLD])
-    return unknown("dataset", name, {*found.definitions, *prepared}, hint=f"Not seen: {hint}" if hint else "")
+    hint = f"Not seen: {found.problems[0].what}" if found.problems else ""
+    if len(found.problems) > 1:
+        hint += f" And {len(found.problems) - 1} more: ailab-dataproc list"
+    return unknown("dataset", name, {*found.definitions, *prepared}, hint=hint)
 
 
 def _with(known: Definition | None, new: Definition) -> Definition:

@@ -46,6 +46,7 @@ def describe(reference: str, settings: Settings) -> dict[str, Any]:
 
     Raises:
         UnknownName: it is neither defined nor prepared, or hasn't this version.
+        InvalidDefinition: two places define it, and nothing is prepared.
     """
     name, wanted = parse_reference(reference)
     place = storage.folder(settings.data_dir, settings.storage_options)
@@ -54,6 +55,8 @@ def describe(reference: str, settings: Settings) -> dict[str, Any]:
     versions = list_versions(place, name)
     if name not in known and not versions:
         raise catalog.no_dataset(name, found, list_names(place))
+    if not versions and known[name].rivals:
+        known[name].load()  # raises: which of them is asked for?
     defined, problem = _define(known.get(name))
     there = [*versions, *([defined.version] if defined and defined.version not in versions else [])]
     version = wanted or (versions[-1] if versions else None) or (defined.version if defined else None)

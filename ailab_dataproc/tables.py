@@ -51,7 +51,8 @@ def datasets(rows: list[dict[str, Any]], problems: list[dict[str, Any]], data_di
     out.print(table if rows else "No dataset is defined or prepared.")
     for row in rows:
         if row["problem"]:
-            out.print(Text(f"! {row['name']}: {row['problem']}", style="red"), soft_wrap=True)
+            told = row["problem"].removeprefix(f"{row['name']}: ")
+            out.print(Text(f"! {row['name']}: {told}", style="red"), soft_wrap=True)
     for one in problems:
         out.print(Text(f"! {one['problem']}", style="red"), soft_wrap=True)
     out.print(Text(f"data directory: {_home(data_dir)}", style="dim"), soft_wrap=True)
