@@ -168,14 +168,17 @@ class Test{title}(DatasetTests):
 
 
 def _changelog(path: Path, line: str) -> str:
-    """A changelog with one more line: the first one of a list, below the first heading that speaks of no version."""
+    """A changelog with one more line: the first of what isn't released yet, above all that is."""
     if not path.exists():
         return f"# Changelog\n\n{line}\n"
-    lines = path.read_text(encoding="utf-8").splitlines()
-    unreleased = next((i for i, one in enumerate(lines) if one.startswith("#") and "unreleased" in one.lower()), None)
-    head = unreleased if unreleased is not None else next((i for i, one in enumerate(lines) if one.startswith("#")), -1)
-    rest = lines[head + 1 :]
-    while rest and not rest[0].strip():
-        rest.pop(0)
-    gap = [] if not rest or rest[0].startswith("- ") else [""]
-    return "\n".join([*lines[: head + 1], *([""] if head >= 0 else []), line, *gap, *rest]) + "\n"
+    lines = path.read_text(encoding="utf-8").rstrip().splitlines()
+    heads = [number for number, one in enumerate(lines) if one.startswith("## ")]
+    if heads and "unreleased" in lines[heads[0]].lower():
+        place = heads[0] + 1
+        place += place < len(lines) and not lines[place].strip()
+    else:
+        place = next((number for number, one in enumerate(lines) if one.startswith(("## ", "- "))), len(lines))
+    before, after = lines[:place], lines[place:]
+    above = [""] if before and before[-1].strip() and not before[-1].startswith("- ") else []
+    below = [""] if after and not after[0].startswith("- ") else []
+    return "\n".join([*before, *above, line, *below, *after]) + "\n"
