@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as t
 
+from ailab_dataproc import columns
 from ailab_dataproc.columns import is_pii, shape
 from ailab_dataproc.decoding import is_image
 from ailab_dataproc.errors import require
@@ -86,21 +87,17 @@ def _is_pixels(field: pa.Field) -> bool:
 
 def _labels(table: pa.Table) -> list[str]:
     """What the rows' images show, by a column with the names of its values, or one that is called so."""
-    open_ = [one for one in table.schema if not is_pii(one)]
-    named = [one for one in open_ if b"labels" in (one.metadata or {})]
-    called = [one for name in _LABELS for one in open_ if one.name == name]
+    known = [one for one in table.schema if not is_pii(one) and not is_image(one)]
+    named = [one for one in known if t.is_integer(one.type) and columns.labels(one)]
+    called = [one for name in _LABELS for one in known if one.name == name]
     if not (named or called):
         return [""] * len(table)
     field = (named or called)[0]
-    names = _names(field)
+    names = columns.labels(field)
     return [_label(one, names) for one in table[field.name].to_pylist()]
 
 
-def _names(field: pa.Field) -> list[str]:
-    return list(json.loads((field.metadata or {}).get(b"labels", b"[]")))
-
-
-def _label(one: Any, names: list[str]) -> str:
+def _label(one: Any, names: Sequence[str]) -> str:
     if one is None or isinstance(one, bytes | list | dict):
         return ""
     known = isinstance(one, int) and not isinstance(one, bool) and 0 <= one < len(names)
