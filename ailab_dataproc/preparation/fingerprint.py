@@ -164,7 +164,9 @@ def _code(dataset: Dataset) -> list[str]:
                 )
             found.add(told)
             function = function.func
-        if function:
+        if isinstance(function, Known):
+            found.add(function.code)
+        elif function:
             found.add(_stripped(_source_of(_routine(function, f"{dataset.name}: {key}"))))
     return sorted(found)
 
