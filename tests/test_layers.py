@@ -14,7 +14,7 @@ import ailab_dataproc
 ROOT = Path(ailab_dataproc.__file__).parent
 # From the ground up; a module may import its own layer and those below.
 LAYERS = (
-    ("errors", "definition", "functions"),
+    ("errors", "definition", "functions", "tokens", "wording"),
     ("settings", "configuration", "storage"),
     ("machine",),
     ("urls", "cache", "splitting", "download", "cluster"),
@@ -22,7 +22,7 @@ LAYERS = (
     ("gpus",),
     ("columns", "dataset", "schema", "sizing", "literals"),
     ("manifest", "splits", "sampling", "filters", "guarantees", "pruning", "edge_cases", "calibration"),
-    ("backends", "batching", "decoding", "report"),
+    ("backends", "batching", "decoding", "images", "report"),
     ("selecting",),
     ("choosing",),
     ("planning",),
