@@ -6,6 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ailab_dataproc.bridge.from_tfds import from_tfds
+    from ailab_dataproc.bridge.to_tfds import register_with_tfds
     from ailab_dataproc.cluster import connect
     from ailab_dataproc.columns import column
     from ailab_dataproc.dataset import Dataset, Source
@@ -34,6 +36,8 @@ _PUBLIC = {
     "by_hash": "splitting",
     "by_value": "splitting",
     "Download": "download",
+    "from_tfds": "bridge.from_tfds",
+    "register_with_tfds": "bridge.to_tfds",
     "prepare": "preparing",
     "transform": "transforming",
     "map_partitions": "mapping",
@@ -64,6 +68,7 @@ __all__ = [
     "column",
     "connect",
     "even_splits",
+    "from_tfds",
     "last_report",
     "list_jobs",
     "load",
@@ -71,6 +76,7 @@ __all__ = [
     "plan",
     "prepare",
     "progress",
+    "register_with_tfds",
     "submit",
     "transform",
     "transform_graph",
