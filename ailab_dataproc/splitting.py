@@ -64,10 +64,11 @@ class Later(Mapping[str, tuple[str, ...]]):
     """Splits that are known once their data has been made. As a mapping: none yet.
 
     Args:
-        find: given the folder of downloads, makes the data there where it isn't made yet, and tells its sources.
+        find: given the folder of downloads, makes the data there where it isn't made yet, and tells what the dataset
+            has then, by the arguments of `Dataset`: splits, and a schema that may have gained labels.
     """
 
-    def __init__(self, find: Callable[[Path], Mapping[str, Sequence[str]]]) -> None:
+    def __init__(self, find: Callable[[Path], Mapping[str, Any]]) -> None:
         self.find = find
 
     def __getitem__(self, name: str) -> tuple[str, ...]:

@@ -9,6 +9,24 @@ import pyarrow as pa
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from ailab_dataproc.loading import load
+from ailab_dataproc.preparing import prepare
+
+
+def compare(dataset, builder, data_dir, formats=("parquet",)):
+    """Prepare a dataset and compare all of its splits with what TFDS reads."""
+    report = prepare(dataset, data_dir=data_dir, formats=formats)
+    assert set(report.rows) == {_split(one) for one in builder.info.splits}
+    for split in builder.info.splits:
+        table = load(dataset.name, split=_split(split), backend="arrow", data_dir=data_dir)
+        theirs = tfds_rows(builder, split)
+        assert len(theirs) == len(table) == report.rows[_split(split)]
+        for name, feature in builder.info.features.items():
+            field = table.schema.field(_ours(name))
+            ours = table[field.name].to_pylist()
+            wrong = [i for i, row in enumerate(theirs) if not same(ours[i], row[name], feature, field)]
+            assert not wrong, (name, ours[wrong[0]], theirs[wrong[0]][name])
+
 
 def tfds_rows(builder, split):
     """All rows as TFDS itself reads them, in the order of the files."""
@@ -35,7 +53,7 @@ def same(ours, theirs, feature, field):
     found = _listed(theirs)
     if pa.types.is_fixed_size_list(field.type):
         found = np.asarray(theirs).ravel().tolist()
-    return _plain(ours, feature) == found
+    return _plain(ours, feature) == found or (found != found and ours != ours)  # NaN
 
 
 def _plain(ours, feature):
@@ -75,3 +93,7 @@ def _is_stand_in(value):
 
 def _ours(name):
     return name.replace("/", "_").replace(".", "_")
+
+
+def _split(name):
+    return name.replace("-", "_")

@@ -14,7 +14,7 @@ tfds = pytest.importorskip("tensorflow_datasets")
 pytest.importorskip("tensorflow")
 
 import tensorflow as tf  # noqa: E402
-from bridged import same, tfds_rows  # noqa: E402
+from bridged import compare, tfds_rows  # noqa: E402
 
 from ailab_dataproc.bridge.builders import find_builder  # noqa: E402
 
@@ -26,21 +26,6 @@ KINDS = SCRIPTS / "kinds.py"
 def tfds_dir(tmp_path_factory):
     """TFDS's own folder, in which builders are prepared once for all tests of this file."""
     return str(tmp_path_factory.mktemp("tfds"))
-
-
-def compare(dataset, builder, data_dir, formats=("parquet",)):
-    """Prepare and compare all splits with what TFDS reads."""
-    report = prepare(dataset, data_dir=data_dir, formats=formats)
-    assert set(report.rows) == {one.replace("-", "_") for one in builder.info.splits}
-    for split in builder.info.splits:
-        table = adp.load(dataset.name, split=split.replace("-", "_"), backend="arrow", data_dir=data_dir)
-        theirs = tfds_rows(builder, split)
-        assert len(theirs) == len(table) == report.rows[split.replace("-", "_")]
-        for name, feature in builder.info.features.items():
-            field = table.schema.field(name.replace("/", "_"))
-            ours = table[field.name].to_pylist()
-            wrong = [i for i, row in enumerate(theirs) if not same(ours[i], row[name], feature, field)]
-            assert not wrong, (name, ours[wrong[0]], theirs[wrong[0]][name])
 
 
 @pytest.fixture(scope="module")

@@ -110,8 +110,8 @@ def _nested(leaf: Leaf, rows: Rows) -> tuple[np.ndarray | pa.Array, list[np.ndar
             sizes = _unknown(leaf, rows, present)
             lengths = _below(leaf, rows.count, None if sizes is None else sizes * (found.counts > 0))
             return found.values, lengths, absent
-        items = _divided(leaf, rows, found.counts)
-        return found.values, [items, *_below(leaf, int(items.sum()), None)], None
+        outer = _divided(leaf, rows, found.counts)
+        return found.values, [outer, *_below(leaf, int(outer.sum()), None)], None
     found = rows.get(f"{leaf.key}/ragged_flat_values")
     inner = [rows.get(f"{leaf.key}/ragged_row_lengths_{i}") for i in range(leaf.levels - 1)]
     lengths = [inner[0].counts, *(np.asarray(one.values, np.int64) for one in inner)]

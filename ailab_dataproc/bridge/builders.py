@@ -54,7 +54,8 @@ def find_builder(source: Any, data_dir: str | None, where: str) -> Found:
     if isinstance(source, tfds.core.DatasetBuilder):
         return Found(source, lambda _: source)
     if inspect.isclass(source) and issubclass(source, tfds.core.DatasetBuilder):
-        return _made(lambda place: source(data_dir=place), data_dir, source.__name__, where)
+        class_: Any = source
+        return _made(lambda place: class_(data_dir=place), data_dir, class_.__name__, where)
     if not isinstance(source, str | Path):
         raise InvalidDefinition(
             f"{where}: from_tfds({source!r}): wanted the name of a TFDS builder, a builder, its class, a script or the "
@@ -181,7 +182,7 @@ def _class_of(path: Path, where: str) -> Any:
         raise InvalidDefinition(
             f"{where}: importing {path} raised {type(error).__name__}: {_line(error)}. Mend it."
         ) from error
-    classes = [
+    classes: list[Any] = [
         one
         for one in vars(module).values()
         if inspect.isclass(one)

@@ -237,8 +237,8 @@ def _by_protobuf(block: Block, keys: Sequence[str]) -> dict[str, Stored]:
             flat = [value for row in values for value in row]
             counts = np.array([len(row) for row in values], np.int64)
             name = kind.removesuffix("_list")
-            array = pa.array(flat, pa.large_binary()) if name == "bytes" else np.array(flat, _DTYPES[name])
-            found[key] = Stored(array, counts, np.array([one is not None for one in lists]))
+            array: Any = pa.array(flat, pa.large_binary()) if name == "bytes" else np.array(flat, _DTYPES[name])
+            found[key] = Stored(array, counts, np.array([one is not None for one in lists], bool))
     return found
 
 

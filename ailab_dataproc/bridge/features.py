@@ -80,7 +80,7 @@ def columns(features: Any, told: Told) -> tuple[pa.Schema, Columns]:
         InvalidDefinition: a feature that has no mapping.
         UnknownName: a meaning, or a column with personal data, of no column.
     """
-    if type(features).__name__ != "FeaturesDict":
+    if type(features).__name__ not in ("FeaturesDict", "Translation"):
         raise _At(told, "", "features").refuse(features, "but rows are dicts")
     found = _members(features, _At(told))
     for name in (*told.meanings, *told.pii):

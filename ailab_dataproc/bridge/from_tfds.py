@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,30 +52,32 @@ def from_tfds(  # noqa: PLR0913 - all but the first have a name
     """
     require("tensorflow_datasets", "beam")
     found = find_builder(source, data_dir, where=name)
-    info = found.builder.info
-    schema, nodes = columns(info.features, Told(name, dict(meanings or {}), tuple(pii), tuple(binary)))
-    mine = version or str(found.builder.version)
-    notes = dict(found.builder.RELEASE_NOTES or {})
+    builder = found.builder
+    told = Told(name, dict(meanings or {}), tuple(pii), tuple(binary))
+    schema, nodes = columns(builder.info.features, told)
+    splits: Mapping[str, Sequence[str]]
+    if found.is_prepared:
+        splits = sources_of(builder, name)
+    else:
+        splits = Later(functools.partial(_prepared, found, data_dir, told))
+    mine = version or str(builder.version)
+    notes = dict(builder.RELEASE_NOTES or {})
     return Dataset(
         name=name,
         version=mine,
         schema=schema,
-        splits=_splits(found, data_dir, name),
+        splits=splits,
         read=functools.partial(read_shard, nodes),
         owner=owner,
-        description=info.description or "" if description is None else description,
-        citation=info.citation or "",
-        license=info.redistribution_info.license or "",
-        homepage=info.homepage or "",
+        description=builder.info.description or "" if description is None else description,
+        citation=builder.info.citation or "",
+        license=builder.info.redistribution_info.license or "",
+        homepage=builder.info.homepage or "",
         release_notes={mine: notes[mine]} if mine in notes else {},
     )
 
 
-def _splits(found: Found, data_dir: str | None, where: str) -> Mapping[str, tuple[str, ...]]:
-    if found.is_prepared:
-        return sources_of(found.builder, where)
-
-    def find(downloads: Path) -> Mapping[str, tuple[str, ...]]:
-        return sources_of(prepare_once(found, data_dir or str(downloads / "tfds"), where), where)
-
-    return Later(find)
+def _prepared(found: Found, data_dir: str | None, told: Told, downloads: Path) -> dict[str, Any]:
+    """Splits and schema once TFDS has prepared the data: some builders learn their labels only then."""
+    builder = prepare_once(found, data_dir or str(downloads / "tfds"), told.where)
+    return {"splits": sources_of(builder, told.where), "schema": columns(builder.info.features, told)[0]}

@@ -82,10 +82,10 @@ def find_sources(
 
 
 def settled(dataset: Dataset, cache: Cache | None) -> Dataset:
-    """The dataset with the splits that it has, where they are known only once its data has been made."""
+    """The dataset with its splits, where these are known only once its data has been made."""
     if cache is None or not isinstance(dataset.splits, Later):
         return dataset
-    return replace(dataset, splits=dataset.splits.find(cache.folder))
+    return replace(dataset, **dataset.splits.find(cache.folder))
 
 
 def make_tasks(sources: Mapping[str, Sequence[Source]], layout: Layout) -> tuple[Task, ...]:

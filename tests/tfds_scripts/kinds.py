@@ -11,11 +11,11 @@ class Kinds(tfds.core.GeneratorBasedBuilder):
     """All that TFDS can hold."""
 
     VERSION = tfds.core.Version("1.2.0")
-    BUILDER_CONFIGS = [
+    BUILDER_CONFIGS = [  # noqa: RUF012 - as TFDS wants it
         tfds.core.BuilderConfig(name="plain", description="What a tf.train.Example of ours can hold, too."),
         tfds.core.BuilderConfig(name="all", description="Also text and an array that may be missing."),
     ]
-    RELEASE_NOTES = {"1.2.0": "All kinds."}
+    RELEASE_NOTES = {"1.2.0": "All kinds."}  # noqa: RUF012
 
     def _info(self):
         several = F.Sequence(
