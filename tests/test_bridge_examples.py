@@ -16,8 +16,8 @@ from ailab_dataproc.errors import InvalidData
 from ailab_dataproc.preparation.framing import Block, DamagedFrame, blocks
 from ailab_dataproc.preparation.tfrecord import Encoder
 
-pb = pytest.importorskip("tensorflow_datasets.proto.tf_example_pb2")
-feature_pb = pytest.importorskip("tensorflow_datasets.proto.tf_feature_pb2")
+proto = pytest.importorskip("tensorflow_datasets.proto")
+pb, feature_pb = proto.tf_example_pb2, proto.tf_feature_pb2
 
 KEYS = ["a", "bb", "b/c", "label", "täg"]
 VALUES = st.one_of(

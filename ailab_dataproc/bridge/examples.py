@@ -18,7 +18,7 @@ from ailab_dataproc.preparation.example import binary
 from ailab_dataproc.preparation.framing import Block
 
 _KINDS = {0x0A: "bytes", 0x12: "float", 0x1A: "int64"}  # tags of Feature.bytes_list, float_list, int64_list
-_DTYPES = {"float": np.dtype("<f4"), "int64": np.dtype(np.int64)}
+_DTYPES: dict[str, Any] = {"float": np.dtype("<f4"), "int64": np.dtype(np.int64)}
 _LONG = 256  # bytes a value on average, from which on slices are joined rather than gathered byte by byte
 
 
@@ -182,7 +182,7 @@ def _gathered(buffer: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> np.n
     """Pieces of a buffer, one behind the other."""
     total = int(sizes.sum())
     if total > _LONG * len(sizes):
-        view = memoryview(buffer)
+        view = buffer.data
         pieces = [view[a : a + n] for a, n in zip(starts.tolist(), sizes.tolist(), strict=True)]
         return np.frombuffer(b"".join(pieces), np.uint8)
     ends = np.cumsum(sizes)
@@ -237,8 +237,9 @@ def _by_protobuf(block: Block, keys: Sequence[str]) -> dict[str, Stored]:
             flat = [value for row in values for value in row]
             counts = np.array([len(row) for row in values], np.int64)
             name = kind.removesuffix("_list")
-            array: Any = pa.array(flat, pa.large_binary()) if name == "bytes" else np.array(flat, _DTYPES[name])
-            found[key] = Stored(array, counts, np.array([one is not None for one in lists], bool))
+            array = pa.array(flat, pa.large_binary()) if name == "bytes" else np.array(flat, _DTYPES[name])
+            present = np.array([one is not None for one in lists], np.bool_)
+            found[key] = Stored(array, counts, present)
     return found
 
 
