@@ -67,7 +67,9 @@ def test_the_quick_way_and_protobuf_agree(data):
 
 def test_what_our_own_encoder_writes_is_read_without_protobuf(monkeypatch):
     monkeypatch.setattr(examples, "_by_protobuf", None)
-    schema = pa.schema([pa.field("n", pa.int64(), nullable=False), pa.field("w", pa.list_(pa.string()), nullable=False)])
+    schema = pa.schema(
+        [pa.field("n", pa.int64(), nullable=False), pa.field("w", pa.list_(pa.string()), nullable=False)]
+    )
     rows = pa.RecordBatch.from_pydict({"n": [1, -(2**63), 300], "w": [["a", ""], [], ["é" * 400]]}, schema=schema)
     found = list(blocks(io.BytesIO(Encoder(schema, "test").encode(rows))))
     assert listed(parse(found[0], ["n", "w"])) == {

@@ -28,7 +28,9 @@ def _iris(folder):
 
 def _titanic(folder):
     head = "pclass,survived,name,sex,age,sibsp,parch,ticket,fare,cabin,embarked,boat,body,home.dest"
-    rows = [f'{1 + i % 3},{i % 2},"Bråund, Mr. {i}",male,{i + 0.5},0,0,A/5 {i},7.25,C{i},S,2,{i},Zürich' for i in range(9)]
+    rows = [
+        f'{1 + i % 3},{i % 2},"Bråund, Mr. {i}",male,{i + 0.5},0,0,A/5 {i},7.25,C{i},S,2,{i},Zürich' for i in range(9)
+    ]
     _text(folder / "phpMYEkMl", "\n".join([head, *rows]))
 
 
@@ -80,7 +82,10 @@ def _penguins(folder):
         "studyName,Sample Number,Species,Region,Island,Stage,Individual ID,Clutch Completion,Date Egg,Culmen Length (mm),"
         "Culmen Depth (mm),Flipper Length (mm),Body Mass (g),Sex,Delta 15 N (o/oo),Delta 13 C (o/oo),Comments"
     )
-    rows = [f"PAL0708,{i},Adelie,Anvers,Torgersen,Adult,N{i}A1,Yes,11/11/07,39.{i},18.7,181,NA,MALE,NA,-2{i}.5,none" for i in range(5)]
+    rows = [
+        f"PAL0708,{i},Adelie,Anvers,Torgersen,Adult,N{i}A1,Yes,11/11/07,39.{i},18.7,181,NA,MALE,NA,-2{i}.5,none"
+        for i in range(5)
+    ]
     _text(folder / "penguins_lter.csv", "\n".join([head, *rows]))
 
 

@@ -69,16 +69,28 @@ class Builders:
         return {}
 
     def __call__(
-        self, *, config: str | None = None, version: str | None = None, data_dir: str | None = None, **others: Any
+        self,
+        *,
+        config: str | None = None,
+        version: str | None = None,
+        data_dir: str | None = None,
+        file_format: Any = None,
+        **others: Any,
     ) -> Any:
         """The builder that reads a prepared version.
 
         Raises:
             UnknownName: there is no such dataset or version.
-            InvalidRequest: it has no TFRecord files.
+            InvalidRequest: it has no TFRecord files, or they can't do what is asked.
         """
         import tensorflow_datasets as tfds
 
+        asked = getattr(file_format, "value", file_format)
+        if asked not in (None, "tfrecord"):
+            raise InvalidRequest(
+                f"{self.name}: {asked} was asked for, as tfds.data_source does, and prepared datasets are tfrecord, "
+                "which has no random access. Take tfds.load, or ailab_dataproc.batches with shuffle=True."
+            )
         if others:
             raise InvalidRequest(f"{self.name}: got {', '.join(others)}, which a prepared dataset doesn't take.")
         place = storage.folder(data_dir) if data_dir else self.place
