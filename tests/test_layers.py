@@ -28,7 +28,7 @@ LAYERS = (
     ("planning",),
     ("preparation", "catalog"),
     ("testing", "loading", "preparing", "recount", "verify", "leftovers", "describing", "statistics", "packaging"),
-    ("deriving", "serving"),
+    ("deriving", "serving", "bridge"),
     ("transforming", "mapping"),
     ("adding",),
     ("reviewing",),
