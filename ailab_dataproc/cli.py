@@ -13,6 +13,7 @@ from ailab_dataproc import __version__
 from ailab_dataproc.commands.bench import bench
 from ailab_dataproc.commands.clean import clean
 from ailab_dataproc.commands.cluster import cluster
+from ailab_dataproc.commands.croissant import croissant
 from ailab_dataproc.commands.jobs import jobs
 from ailab_dataproc.commands.looking import describe, head, list_, plan
 from ailab_dataproc.commands.preparing import prepare, verify
@@ -77,6 +78,7 @@ for command in (
     bench,
     clean,
     cluster,
+    croissant,
     describe,
     head,
     jobs,

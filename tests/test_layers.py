@@ -27,7 +27,7 @@ LAYERS = (
     ("choosing",),
     ("planning",),
     ("preparation", "catalog"),
-    ("testing", "loading", "preparing", "recount", "verify", "leftovers", "describing", "statistics"),
+    ("croissant", "testing", "loading", "preparing", "recount", "verify", "leftovers", "describing", "statistics"),
     ("deriving", "serving"),
     ("transforming", "mapping"),
     ("adding",),
