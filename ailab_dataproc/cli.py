@@ -11,11 +11,13 @@ from click.shell_completion import get_completion_class
 
 from ailab_dataproc import __version__
 from ailab_dataproc.commands.bench import bench
+from ailab_dataproc.commands.check import check
 from ailab_dataproc.commands.clean import clean
 from ailab_dataproc.commands.cluster import cluster
 from ailab_dataproc.commands.croissant import croissant
 from ailab_dataproc.commands.jobs import jobs
 from ailab_dataproc.commands.looking import describe, head, list_, plan
+from ailab_dataproc.commands.new import new
 from ailab_dataproc.commands.preparing import prepare, verify
 from ailab_dataproc.commands.stats import stats
 from ailab_dataproc.commands.transform import transform
@@ -76,6 +78,7 @@ def completion(shell: str) -> None:
 
 for command in (
     bench,
+    check,
     clean,
     cluster,
     croissant,
@@ -83,6 +86,7 @@ for command in (
     head,
     jobs,
     list_,
+    new,
     plan,
     prepare,
     stats,

@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ailab_dataproc.errors import InvalidData
 
@@ -48,7 +49,7 @@ def sniff(data: bytes, name: str, *, encoding: str | None = None, header: bool |
         raise InvalidData(f"{name}: isn't {encoding} ({error}). Give another --encoding.") from None
     try:
         delimiter = "\t" if re.search(r"\.tsv(\.\w+)?$", name.lower()) else _delimiter(text[:_LOOKED])
-        first = next((line for line in rows_of(text, delimiter) if line), [])
+        first: list[str] = next((line for line in rows_of(text, delimiter) if line), [])
     except csv.Error as error:
         raise InvalidData(f"{name}: {error}. Is a quote opened and never closed?") from None
     if not first:
@@ -58,7 +59,7 @@ def sniff(data: bytes, name: str, *, encoding: str | None = None, header: bool |
     return Dialect(encoding, delimiter, named, tuple(names))
 
 
-def rows_of(text: str, delimiter: str) -> csv.reader:  # type: ignore[valid-type]
+def rows_of(text: str, delimiter: str) -> Any:
     """The records of a CSV text; ``line_num`` of it counts lines."""
     return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
 

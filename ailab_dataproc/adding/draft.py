@@ -45,6 +45,7 @@ class Draft:
     homepage: str = ""
     release_note: str = "First version."
     remarks: Mapping[str, str] = field(default_factory=dict)  # by column: a comment above it
+    remark: str = ""  # a comment above the splits
     code: str = ""  # constants and functions that stand before the dataset
     read: str = ""  # the name of the function among them that reads a source; none: by the source's ending
     imports: Sequence[str] = ()  # lines that `code` and `arguments` need, but those of pyarrow and ailab_dataproc
@@ -103,7 +104,10 @@ def _dataset(draft: Draft) -> str:
     given |= {"read": draft.read} if draft.read else {}
     given |= draft.arguments
     given["release_notes"] = mapped({draft.version: quoted(draft.release_note)})
-    arguments = [Named(f"{key}=", value) for key, value in given.items()]
+    arguments: list[Item] = [
+        Remarked(draft.remark, Named(f"{key}=", value)) if key == "splits" and draft.remark else Named(f"{key}=", value)
+        for key, value in given.items()
+    ]
     return f"dataset = {render(call('Dataset', *arguments, spread=True))}"
 
 

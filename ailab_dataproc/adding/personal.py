@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.types as t
 
 _PERSON = "user|customer|client|member|patient|account|subscriber|visitor|employee|person|player|student|login"
-_THING = "device|cookie|session|advertising|idfa|gaid|imei|mac"
+_THING = "device|cookie|session|advertising|ad"
 # By what a column is called in lower case with _ between words; the first that matches says what it seems to hold.
 _NAMES = (
     ("mail addresses", r"(.*_)?e?_?mail(_.*)?"),
@@ -17,7 +17,10 @@ _NAMES = (
     ("IP addresses", r"(.*_)?ip(v4|v6)?(_(addr|address|hash))?|remote_addr"),
     ("names of people", r"name|(first|last|full|family|given|middle|maiden|sur|user|nick)_?name|.*_username"),
     ("numbers of people", rf"({_PERSON})(_?(id|ids|no|nr|number|key|hash|uuid|name|code))?|uid|user_?id_.*"),
-    ("numbers of devices", rf"({_THING})(_?(id|ids|no|nr|number|key|hash|uuid|addr|address))?"),
+    (
+        "numbers of devices",
+        rf"({_THING})_?(id|ids|no|nr|number|key|hash|uuid)|cookie|idfa|gaid|imei|mac(_?(addr|address))?",
+    ),
     ("days of birth", r"(.*_)?(birth|birthday|birth_?date|date_of_birth|dob)(_.*)?"),
     ("addresses", r"(.*_)?(street|home_address|postal_?address|address|zip|zip_?code|post_?code|postal_?code)"),
     ("places of people", r"(.*_)?(lat|latitude|lon|lng|longitude|gps)"),
