@@ -31,6 +31,7 @@ LAYERS = (
     ("deriving", "serving"),
     ("transforming", "mapping"),
     ("adding",),
+    ("importing",),
     ("reviewing",),
     ("jobs",),
     ("experiment",),

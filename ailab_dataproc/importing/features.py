@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +15,15 @@ import pyarrow.types as t
 from ailab_dataproc.columns import column
 from ailab_dataproc.errors import MissingLibrary, require
 from ailab_dataproc.preparation.inferring import plain
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """Encoded images of a column."""
+
+    some: Sequence[bytes] = ()
+    whole: bool = True  # whether these are all
+
 
 Feature = Any  # a dict as JSON has it; of a struct, one a member
 _ENCODED = {"Image": "image", "Audio": "sound", "Video": "video", "Pdf": "PDF file"}
@@ -47,23 +57,25 @@ def of_readme(listed: Any) -> dict[str, Feature]:
     return found
 
 
-def declared(field: pa.Field, feature: Feature, *, nullable: bool, images: Iterable[bytes] = ()) -> pa.Field:
+def declared(field: pa.Field, feature: Feature, *, nullable: bool, pii: bool | None, images: Images) -> pa.Field:
     """The column for a field of a file.
 
     Args:
         field: the file's; its name is the column's.
         feature: what Hugging Face says of it; None where it says nothing.
         nullable: whether there are rows without a value.
-        images: some or all of the images, if it holds encoded ones.
+        pii: whether it looks personal.
+        images: of a column that holds images.
     """
     type_ = _type(field.type, feature)
-    kind = feature.get("_type") if isinstance(feature, dict) else None
-    shape = None
+    kind = str(feature.get("_type")) if isinstance(feature, dict) else ""
+    shape: tuple[int | None, ...] | None = None
     if kind == "Image" and _is_bytes(type_):
         shape = image_shape(images)
-    elif t.is_fixed_size_list(type_) and isinstance(feature, dict) and str(kind).startswith("Array"):
+    elif kind.startswith("Array") and t.is_fixed_size_list(type_):
         shape = tuple(feature["shape"])
-    return column(field.name, type_, _meaning(feature), nullable=nullable, shape=shape, labels=_labels(feature) or ())
+    words = _meaning(feature)
+    return column(field.name, type_, words, nullable=nullable, pii=pii, shape=shape, labels=_labels(feature))
 
 
 def is_image(feature: Feature) -> bool:
@@ -71,7 +83,7 @@ def is_image(feature: Feature) -> bool:
     return isinstance(feature, dict) and feature.get("_type") == "Image"
 
 
-def image_shape(images: Iterable[bytes]) -> tuple[int | None, int | None, int]:
+def image_shape(images: Images) -> tuple[int | None, int | None, int]:
     """Height, width and channels of encoded images, as far as they are the same; three channels where that is unknown.
 
     Only the heads of the images are decoded.
@@ -83,14 +95,14 @@ def image_shape(images: Iterable[bytes]) -> tuple[int | None, int | None, int]:
     from PIL import Image, UnidentifiedImageError
 
     found = set()
-    for one in images:
+    for one in images.some:
         try:
             with Image.open(io.BytesIO(one)) as image:
                 found.add((image.height, image.width, _CHANNELS.get(image.mode, 3)))
         except (UnidentifiedImageError, OSError):  # told when it is decoded; here it says nothing of the shape
             continue
     channels = {shape[2] for shape in found}
-    if len(found) == 1:
+    if len(found) == 1 and images.whole:
         return found.pop()
     return (None, None, channels.pop() if len(channels) == 1 else 3)
 
@@ -99,16 +111,17 @@ def _type(type_: pa.DataType, feature: Feature) -> pa.DataType:
     """The type of our column: encoded files are bytes, arrays of one shape lists of a fixed size."""
     if isinstance(type_, pa.BaseExtensionType):
         type_ = type_.storage_type
-    if not isinstance(feature, dict | list):
+    if isinstance(feature, list):  # as old versions write a list's
+        feature = {"_type": "List", "feature": feature[0]}
+    if not isinstance(feature, dict):
         return plain(type_)
-    kind = feature.get("_type") if isinstance(feature, dict) else None
+    kind = feature.get("_type")
     if kind in _ENCODED and t.is_struct(type_) and {"bytes", "path"} == set(type_.names):
         return plain(type_.field("bytes").type)
     if str(kind).startswith("Array") and None not in feature["shape"]:
         return pa.list_(plain(_innermost(type_)), math.prod(feature["shape"]))
     if t.is_list(type_) and not str(kind).startswith("Array"):
-        inner = feature[0] if isinstance(feature, list) else feature.get("feature")
-        return pa.list_(_type(type_.value_type, inner))
+        return pa.list_(_type(type_.value_type, feature.get("feature")))
     if t.is_struct(type_) and kind not in _ENCODED:
         return pa.struct([(one.name, _type(one.type, _member(feature, one.name))) for one in type_])
     return plain(type_)
@@ -132,13 +145,13 @@ def _is_bytes(type_: pa.DataType) -> bool:
     return bool(t.is_binary(type_) or t.is_large_binary(type_))
 
 
-def _labels(feature: Feature) -> list[str] | None:
+def _labels(feature: Feature) -> Sequence[str]:
     """The names of classes, also of those in lists."""
     while isinstance(feature, dict) and feature.get("_type") in ("List", "LargeList", "Sequence"):
         feature = feature.get("feature")
     if isinstance(feature, dict) and feature.get("_type") == "ClassLabel":
-        return list(feature.get("names") or [])
-    return None
+        return list(feature.get("names") or ())
+    return ()
 
 
 def _meaning(feature: Feature) -> str:

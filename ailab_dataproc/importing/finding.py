@@ -114,10 +114,10 @@ def _one_kind(root: Path, files: Iterable[Path]) -> str:
         told = f"holds {_counted(files)}" if files else "is empty"
         raise InvalidData(f"{root}: {told}, wanted files of {_WANTED}. Give the folder that holds the data.")
     if len(kinds) > 1:
-        one, other = sorted(kinds.values(), key=len, reverse=True)[:2]
+        most, next_ = sorted(kinds.values(), key=len, reverse=True)[:2]
         raise InvalidData(
-            f"{root}: holds {_counted(one)} and {_counted(other)}, such as {_below(root, one[0])} and "
-            f"{_below(root, other[0])}, wanted files of one kind. Import a folder of it, or a file, by itself."
+            f"{root}: holds {_counted(most)} and {_counted(next_)}, such as {_below(root, most[0])} and "
+            f"{_below(root, next_[0])}, wanted files of one kind. Import a folder of it, or a file, by itself."
         )
     return next(iter(kinds))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import BinaryIO, cast
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -154,7 +153,7 @@ def _content(path: str, source: Source) -> bytes:
         path = os.path.join(os.path.dirname(source.local_path), path)
     try:
         with replace(source, url=path, place=None, part=None).open() as file:
-            return cast(BinaryIO, file).read()
+            return file.read()
     except OSError as error:
         raise InvalidData(
             f"{source.name}: names the file {path}, which can't be read ({error}). Put it there, or save the dataset "

@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as t
 
 from ailab_dataproc import schema as contract
-from ailab_dataproc.adding.code import mapped, quoted, render
+from ailab_dataproc.adding.code import Named, call, mapped, quoted
 from ailab_dataproc.adding.draft import PLACE
 from ailab_dataproc.adding.naming import column_names
 from ailab_dataproc.adding.personal import hint
-from ailab_dataproc.columns import column, labels, meaning, shape
+from ailab_dataproc.adding.reading import Reading
 from ailab_dataproc.errors import InvalidData
-from ailab_dataproc.importing.columns import Columns
-from ailab_dataproc.importing.features import declared, is_image, of_schema
+from ailab_dataproc.importing.columns import Columns, reading_by
+from ailab_dataproc.importing.features import Images, declared, is_image, of_schema
 from ailab_dataproc.importing.finding import Found
 from ailab_dataproc.importing.readers import open_arrow
 
@@ -42,29 +41,27 @@ def columns_of(found: Found) -> Columns:
     fields, remarks = [], {}
     for one in schema:
         feature, name = features.get(one.name), names[one.name]
-        nullable = one.name in empty
-        images, whole = _images(found.kind, files, one.name) if is_image(feature) else ([], True)
-        made = declared(one.with_name(name), feature, nullable=nullable, images=images)
-        made = made if whole or shape(made) is None else _of_any_size(made)
+        images = _images(found.kind, files, one.name) if is_image(feature) else Images()
         looks = hint(name, sample[one.name] if sample is not None else None)
         if looks:
             remarks[name] = f"{PLACE}: looks like {looks}. Keep pii=True, or write pii=False if it is none."
-            made = _personal(made)
-        fields.append(made)
+        nullable, pii = one.name in empty, True if looks else None
+        fields.append(declared(one.with_name(name), feature, nullable=nullable, pii=pii, images=images))
     made_schema = pa.schema(fields)
     contract.check_types(made_schema, str(found.root))
-    return Columns(schema=made_schema, remarks=remarks, **_reading(found.kind, schema, made_schema, names))
+    notes = tuple(f"{old!r} can't be a column's name: it is called {new!r}" for old, new in names.items() if old != new)
+    reading = _reading(found.kind, schema, made_schema, names)
+    return Columns(schema=made_schema, reading=reading, remarks=remarks, notes=notes)
 
 
-def _reading(kind: str, schema: pa.Schema, ours: pa.Schema, names: Mapping[str, str]) -> dict[str, Any]:
-    """Which reader the files need, and its arguments."""
-    renamed = {old: new for old, new in names.items() if old != new}
+def _reading(kind: str, schema: pa.Schema, ours: pa.Schema, names: Mapping[str, str]) -> Reading:
+    """How the files are read, where the default isn't enough."""
+    renamed = {old: quoted(new) for old, new in names.items() if old != new}
     changed = any(_changes(one.type, ours.field(names[one.name]).type) for one in schema)
     if kind == "parquet" and not renamed and not changed:
-        return {}
-    given = {"names": render(mapped({old: quoted(new) for old, new in renamed.items()}))} if renamed else {}
-    notes = tuple(f"{old!r} is called {new!r} here" for old, new in renamed.items())
-    return {"reader": f"read_{kind}", "arguments": given, "notes": notes}
+        return Reading()
+    given = [Named("names=", mapped(renamed))] if renamed else []
+    return reading_by(call(f"read_{kind}", "source", "dataset.schema", *given), f"read_{kind}")
 
 
 def _changes(type_: pa.DataType, ours: pa.DataType) -> bool:
@@ -172,32 +169,14 @@ def _is_leaf_of(path: str, name: str) -> bool:
     return path == name or path.startswith(f"{name}.")
 
 
-def _images(kind: str, files: list[str], name: str) -> tuple[list[bytes], bool]:
-    """Some images of a column, and whether these are all."""
+def _images(kind: str, files: list[str], name: str) -> Images:
+    """The images of a column, or the first of many; those that lie outside of the file aren't looked at."""
     rows = (row for file in files for batch in _batches(kind, file, [name]) for row in _bytes(batch.column(0)))
     found = list(islice(rows, _LOOKED + 1))
-    there = [one for one in found[:_LOOKED] if one is not None]
-    return there, len(found) <= _LOOKED
+    return Images([one for one in found[:_LOOKED] if one is not None], len(found) <= _LOOKED)
 
 
 def _bytes(array: pa.Array) -> Iterator[bytes | None]:
     inner = array.field("bytes") if t.is_struct(array.type) else array
     for one in inner:
         yield one.as_py()
-
-
-def _of_any_size(made: pa.Field) -> pa.Field:
-    """The same column of images, whose sizes may differ from those that were looked at."""
-    channels = (shape(made) or (3,))[-1]
-    return _again(made, shape=(None, None, channels))
-
-
-def _personal(made: pa.Field) -> pa.Field:
-    return _again(made, pii=True)
-
-
-def _again(made: pa.Field, **changed: Any) -> pa.Field:
-    given = {"nullable": made.nullable, "labels": labels(made)}
-    if (made.metadata or {}).get(b"shape"):
-        given["shape"] = shape(made)
-    return column(made.name, made.type, meaning(made), **{**given, **changed})
