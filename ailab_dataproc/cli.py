@@ -14,6 +14,8 @@ from ailab_dataproc.commands.bench import bench
 from ailab_dataproc.commands.check import check
 from ailab_dataproc.commands.clean import clean
 from ailab_dataproc.commands.cluster import cluster
+from ailab_dataproc.commands.croissant import croissant
+from ailab_dataproc.commands.importing import import_
 from ailab_dataproc.commands.jobs import jobs
 from ailab_dataproc.commands.looking import describe, head, list_, plan
 from ailab_dataproc.commands.new import new
@@ -81,8 +83,10 @@ for command in (
     check,
     clean,
     cluster,
+    croissant,
     describe,
     head,
+    import_,
     jobs,
     list_,
     new,

@@ -84,6 +84,8 @@ def column_code(one: pa.Field) -> Group:
     shape = columns.shape(one)
     if shape and (one.metadata or {}).get(b"shape"):
         items.append(Named("shape=", repr(tuple(shape))))
+    if columns.labels(one):
+        items.append(Named("labels=", listed([quoted(label) for label in columns.labels(one)])))
     return call("column", *items)
 
 

@@ -62,7 +62,7 @@ def _unchanged(call: Call) -> dict[tuple[str, pa.DataType], pa.Field]:
 
 
 def _new(field: pa.Field, label: str) -> pa.Field:
-    kind = _plain(field.type)
+    kind = plain(field.type)
     if _unknown(kind):
         raise InvalidRequest(
             f"{label}(): column {field.name!r} holds no value in the first part that it was tried on, so that its type "
@@ -84,19 +84,19 @@ def _declared(field: pa.Field, *, pii: bool | None) -> pa.Field:
     )
 
 
-def _plain(kind: pa.DataType) -> pa.DataType:
+def plain(kind: pa.DataType) -> pa.DataType:
     """A type without what only tells how a library holds its values: long offsets, views, long indices."""
     if t.is_dictionary(kind):
-        return pa.dictionary(pa.int32(), _plain(kind.value_type))
+        return pa.dictionary(pa.int32(), plain(kind.value_type))
     if t.is_fixed_size_list(kind):
-        return pa.list_(_plain(kind.value_type), kind.list_size)
+        return pa.list_(plain(kind.value_type), kind.list_size)
     if t.is_list(kind) or t.is_large_list(kind):
-        return pa.list_(_plain(kind.value_type))
+        return pa.list_(plain(kind.value_type))
     if t.is_struct(kind):
-        return pa.struct([one.with_type(_plain(one.type)) for one in kind])
+        return pa.struct([one.with_type(plain(one.type)) for one in kind])
     if t.is_large_string(kind) or t.is_string_view(kind):
         return pa.string()
-    return pa.binary() if t.is_large_binary(kind) or t.is_binary_view(kind) else kind
+    return pa.binary() if t.is_large_binary(kind) or t.is_binary_view(kind) or t.is_fixed_size_binary(kind) else kind
 
 
 def _unknown(kind: pa.DataType) -> bool:
