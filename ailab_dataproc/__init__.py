@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ailab_dataproc.cluster import connect
     from ailab_dataproc.columns import column
+    from ailab_dataproc.comparing import diff
     from ailab_dataproc.dataset import Dataset, Source
     from ailab_dataproc.download import Download
     from ailab_dataproc.jobs.job import Job
@@ -45,6 +46,7 @@ _PUBLIC = {
     "Plan": "planning",
     "progress": "progressing",
     "Report": "report",
+    "diff": "comparing",
     "last_report": "report",
     "submit": "jobs.submitting",
     "Job": "jobs.job",
@@ -63,6 +65,7 @@ __all__ = [
     "by_value",
     "column",
     "connect",
+    "diff",
     "even_splits",
     "last_report",
     "list_jobs",

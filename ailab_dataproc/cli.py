@@ -13,9 +13,12 @@ from ailab_dataproc import __version__
 from ailab_dataproc.commands.bench import bench
 from ailab_dataproc.commands.clean import clean
 from ailab_dataproc.commands.cluster import cluster
+from ailab_dataproc.commands.deprecate import deprecate
+from ailab_dataproc.commands.diff import diff
 from ailab_dataproc.commands.jobs import jobs
 from ailab_dataproc.commands.looking import describe, head, list_, plan
 from ailab_dataproc.commands.preparing import prepare, verify
+from ailab_dataproc.commands.retire import retire
 from ailab_dataproc.commands.stats import stats
 from ailab_dataproc.commands.transform import transform
 from ailab_dataproc.program import INTERRUPTED, Program
@@ -77,12 +80,15 @@ for command in (
     bench,
     clean,
     cluster,
+    deprecate,
     describe,
+    diff,
     head,
     jobs,
     list_,
     plan,
     prepare,
+    retire,
     stats,
     transform,
     verify,

@@ -16,7 +16,7 @@ from ailab_dataproc.batching import FORMATS, Asked, Batches, at_a_time, check_nu
 from ailab_dataproc.calibration import Calibration, load_calibration
 from ailab_dataproc.choosing import check_ladder, choose
 from ailab_dataproc.errors import InvalidRequest, NotPrepared, unknown
-from ailab_dataproc.manifest import Prepared, list_names, open_prepared
+from ailab_dataproc.manifest import Prepared, Versions, list_names, not_prepared, open_prepared, read_versions
 from ailab_dataproc.notices import warn
 from ailab_dataproc.planning import Plan
 from ailab_dataproc.references import split as split_reference
@@ -235,15 +235,32 @@ def open_known(reference: str, settings: Settings, version: str | None = None) -
     place = storage.folder(settings.data_dir, settings.storage_options)
     try:
         prepared = open_prepared(place, reference, version)
-    except NotPrepared as error:
-        name = split_reference(reference)[0]
-        known = {*catalog.definitions(settings), *list_names(place)}
-        if name not in known:
-            raise unknown("dataset", name, known) from error
+    except NotPrepared:
+        _check_known(split_reference(reference)[0], settings)
         raise
     if prepared.notice:
         warn(prepared.manifest.name, prepared.manifest.version, prepared.folder.url, prepared.notice)
     return prepared
+
+
+def known_versions(name: str, settings: Settings) -> Versions:
+    """The finished versions of a dataset, one at least.
+
+    Raises:
+        NotPrepared, UnknownName: there is none, as `open_known` says it.
+    """
+    place = storage.folder(settings.data_dir, settings.storage_options)
+    versions = read_versions(place, name)
+    if not versions.there:
+        _check_known(name, settings)
+        raise not_prepared(name, place)
+    return versions
+
+
+def _check_known(name: str, settings: Settings) -> None:
+    known = {*catalog.definitions(settings), *list_names(storage.folder(settings.data_dir, settings.storage_options))}
+    if name not in known:
+        raise unknown("dataset", name, known)
 
 
 _backend = backend  # `backend` is also the name that users know for the argument

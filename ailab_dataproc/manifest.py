@@ -235,7 +235,7 @@ def open_prepared(data_dir: Folder, reference: str, version: str | None = None) 
     versions = read_versions(data_dir, name)
     wanted = Reference.parse(reference, version, versions.there)
     if not versions.there:
-        raise NotPrepared(f"{name}: nothing is prepared in {data_dir.url}. Run: ailab-dataproc prepare {name}")
+        raise not_prepared(name, data_dir)
     _check_not_retired(wanted, versions)
     found = wanted.choose(versions.there, versions.notices.deprecated)
     folder = data_dir / name / found
@@ -245,6 +245,11 @@ def open_prepared(data_dir: Folder, reference: str, version: str | None = None) 
             f"{folder.path(MANIFEST)}: is of {manifest.name}:{manifest.version}. Move it where it belongs."
         )
     return Prepared(folder, manifest, manifest.schema_, versions.notices.deprecated.get(found))
+
+
+def not_prepared(name: str, data_dir: Folder) -> NotPrepared:
+    """Build the error for a dataset without a finished version."""
+    return NotPrepared(f"{name}: nothing is prepared in {data_dir.url}. Run: ailab-dataproc prepare {name}")
 
 
 def _check_not_retired(wanted: Reference, versions: Versions) -> None:
@@ -257,11 +262,22 @@ def _check_not_retired(wanted: Reference, versions: Versions) -> None:
         )
 
 
+def read_all(data_dir: Folder) -> Iterator[Manifest]:
+    """The manifests of all finished versions of all datasets."""
+    for name, members in walk(data_dir):
+        folder = data_dir / name
+        for file, content in folder.read_many(_manifests(members)).items():
+            yield _parsed(content, folder.path(file))
+
+
 def read_manifest(folder: Folder) -> Manifest:
     """Read and check the manifest of a version's folder."""
-    where = folder.path(MANIFEST)
+    return _parsed(folder.read(MANIFEST), folder.path(MANIFEST))
+
+
+def _parsed(content: bytes, where: str) -> Manifest:
     try:
-        return Manifest.model_validate_json(folder.read(MANIFEST))
+        return Manifest.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
