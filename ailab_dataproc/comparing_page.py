@@ -20,8 +20,8 @@ _MARKS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "ye
 _SHOWN = 5  # sources of a kind
 _LEGEND = (
     f"PSI is the population stability index: below {MOVED} a column counts as stable, from {MUCH} on as moved much "
-    "(Siddiqi 2006), and whatever chance alone may do as stable. KS is the Kolmogorov-Smirnov distance, with its bounds. "
-    "≈ is an estimate from what statistics keep."
+    "(Siddiqi 2006); what chance alone may do counts as stable, too. KS is the Kolmogorov-Smirnov distance, with its "
+    "bounds. ≈ is an estimate from what statistics keep."
 )
 
 

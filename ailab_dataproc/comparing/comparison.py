@@ -82,7 +82,7 @@ def compare(old: Prepared, new: Prepared, *, columns: Sequence[str] | None = Non
     notes = {**before.release_notes, **after.release_notes}
     first, last = sorted((number(before.version), number(after.version)))
     between = sorted((one for one in notes if first < number(one) <= last), key=number, reverse=True)
-    made = tuple(str(one.lineage or "") for one in (before, after))
+    made = str(before.lineage or ""), str(after.lineage or "")
     return Comparison(
         dataset=before.name,
         old=before.version,

@@ -32,7 +32,8 @@ class Estimate:
 class Curve:
     """A distribution function that is known at some points.
 
-    Below `x` lie at most, and up to `x` at least, `parts` of the rows. Between two points it may have any shape that rises; it is drawn as a straight line.
+    Below `x` lie at most, and up to `x` at least, `parts` of the rows. Between two points it may have any shape that
+    rises; it is drawn as a straight line.
     """
 
     x: tuple[float, ...]  # sorted; one may stand twice, where many rows hold it
