@@ -151,7 +151,7 @@ def _facts(one: Drift) -> Iterator[str]:
     if one.distinct and one.distinct[0] != one.distinct[1]:
         yield f"distinct ≈ {one.distinct[0]:,} → {one.distinct[1]:,}"
     if one.note:
-        yield f"not compared: {one.note}"
+        yield f"values aren't compared: {one.note}"
 
 
 def _about(one: Drift) -> str:

@@ -69,7 +69,7 @@ def describe(reference: str, settings: Settings) -> dict[str, Any]:
         "deprecated": {one: notice.model_dump() for one, notice in _deprecated(versions, defined).items()},
         "retired": dict(versions.notices.retired),
         "prepared": [_prepared(one, place) for one in manifests],
-        "load": ways_to_load(shown, columns, place) if shown else {},
+        "load": ways_to_load(shown, columns, place, pinned=not _is_taken(shown, versions)) if shown else {},
         "problem": problem,
     }
 
@@ -98,10 +98,25 @@ def _outdated(manifest: Manifest | None, place: Folder) -> dict[str, str]:
     return {f"{one.name}:{one.version}": str(notice) for one, notice in found if notice}
 
 
-def ways_to_load(manifest: Manifest, columns: list[dict[str, Any]], place: Folder) -> dict[str, str]:
-    """A line of code for each way: a backend's name, or "tfds" for plain TensorFlow Datasets without this package."""
+def _is_taken(manifest: Manifest, versions: Versions) -> bool:
+    """Whether the bare name stands for this version."""
+    return manifest.version == Reference(manifest.name).choose(versions.there, versions.notices.deprecated)
+
+
+def ways_to_load(
+    manifest: Manifest, columns: list[dict[str, Any]], place: Folder, *, pinned: bool = False
+) -> dict[str, str]:
+    """A line of code for each way: a backend's name, or "tfds" for plain TensorFlow Datasets without this package.
+
+    Args:
+        manifest: of the version.
+        columns: its columns.
+        place: the data directory.
+        pinned: whether the lines name the version, else they take the newest one.
+    """
     split = next(iter(manifest.splits))
-    arguments = f'"{manifest.name}", split="{split}"'
+    name = f"{manifest.name}:{manifest.version}" if pinned else manifest.name
+    arguments = f'"{name}", split="{split}"'
     free = [one["name"] for one in columns if not one["pii"]]
     if len(free) < len(columns):
         arguments += f", columns={free[:3]!r}".replace("'", '"') if free else ", allow_pii=True"
@@ -114,8 +129,8 @@ def ways_to_load(manifest: Manifest, columns: list[dict[str, Any]], place: Folde
     if "tfrecord" in manifest.formats:
         above, _, last = manifest.name.rpartition("/")
         folder = f"{place.url}/{above}".rstrip("/")
-        major = manifest.version.split(".")[0]
-        lines["tfds"] = f'tfds.load("{last}:{major}.*.*", data_dir="{folder}", split="{split}")'
+        version = manifest.version if pinned else f"{manifest.version.split('.')[0]}.*.*"
+        lines["tfds"] = f'tfds.load("{last}:{version}", data_dir="{folder}", split="{split}")'
     return lines
 
 

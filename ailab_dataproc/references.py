@@ -15,6 +15,7 @@ _EXACT = re.compile(rf"{_PART}\.{_PART}\.{_PART}")
 # As TFDS has it, with a * for each part; a last * stands for all parts that follow.
 _PATTERN = re.compile(rf"(?:(?:{_PART}|\*)\.){{0,2}}\*|(?:(?:{_PART}|\*)\.){{2}}{_PART}")
 _PARTS = 3
+_LONGEST = 32  # characters of what may be a version
 _SHOWN = 8  # versions that an error names
 
 
@@ -108,11 +109,11 @@ def listed(versions: Sequence[str]) -> str:
 
 def _advice(wanted: object) -> str:
     """What fingers meant that typed v1.2.0, 1.2 or 1.x."""
-    text = wanted if isinstance(wanted, str) else ""
+    text = wanted[:_LONGEST] if isinstance(wanted, str) else ""
     plain = re.sub(r"[xX]", "*", text.strip().removeprefix("v").removeprefix("=="))
     if _EXACT.fullmatch(plain) or _PATTERN.fullmatch(plain):
         return f"Write {plain}."
-    if re.fullmatch(rf"{_PART}(\.{_PART})?", plain):
+    if len(text) < _LONGEST and re.fullmatch(rf"{_PART}(\.{_PART})?", plain):
         exact = ".".join([plain, *["0"] * (_PARTS - 1 - plain.count("."))])
         return f"Write {exact} for that one, {plain}.* for the newest of them."
     return "For the newest version leave it out."

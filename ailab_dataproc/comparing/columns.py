@@ -44,7 +44,7 @@ class Drift:
     mean_shift: float | None = None  # of the mean, in standard deviations of the older version (G. Glass, 1976)
     length: tuple[float, float] | None = None  # the mean one of texts, binaries and lists; exact
     distinct: tuple[int, int] | None = None  # about
-    note: str = ""  # what isn't compared, and why
+    note: str = ""  # why values aren't compared
 
     @property
     def moved_most(self) -> Bin:
@@ -61,17 +61,17 @@ def drift(split: str, fields: tuple[pa.Field, pa.Field], told: Sequence[tuple[Ma
         told: what both tell of it in their statistics, and their rows in the split.
     """
     kinds = [shapes.kind(one.type) for one in fields]
-    kind, note = (kinds[0], "") if kinds[0] == kinds[1] else ("", f"values: {fields[0].type} and {fields[1].type}")
+    kind, note = (kinds[0], "") if kinds[0] == kinds[1] else ("", f"{fields[0].type} and {fields[1].type}")
     if any(map(is_pii, fields)):
-        kind, note = "", "values: personal data"
+        kind, note = "", "personal data"
     elif not kind and not note:
-        note = f"values: of {fields[0].type} statistics keep none"
+        note = f"{fields[0].type}, of which statistics keep none"
     old, new = (
         Shape.of(one, rows, kind, shapes.step(field.type)) for field, (one, rows) in zip(fields, told, strict=True)
     )
     bins, exact = _binned(old, new, kind)
     if kind and not _comparable(old, new) and not note and old.filled and new.filled:
-        note = "values: too many differ, none is kept"
+        note = "nearly each is another one"
     psi = stability_index([one.old for one in bins], [one.new for one in bins])
     looked = [one.rows if exact else one.looked for one in (old, new)]
     chance = by_chance(sum(bool(one.old or one.new) for one in bins), *looked)
@@ -131,10 +131,8 @@ def _by_range(old: Shape, new: Shape, kind: str) -> list[Bin]:
     below = [(0.0, 0.0), *((before.at(x), after.at(x)) for x in edges), (1.0, 1.0)]
     texts = [shapes.as_text(x, kind) for x in edges]
     names = [f"up to {texts[0]}", *(f"{a} to {b}" for a, b in itertools.pairwise(texts))]
-    return [
-        Bin(name, high[0] - low[0], high[1] - low[1])
-        for name, low, high in zip([*names, f"above {texts[-1]}"], below, below[1:], strict=True)
-    ]
+    bounds = zip([*names, f"above {texts[-1]}"], itertools.pairwise(below), strict=True)
+    return [Bin(name, high[0] - low[0], high[1] - low[1]) for name, (low, high) in bounds]
 
 
 def _moments(told: Sequence[tuple[Mapping[str, Any], int]], kind: str) -> dict[str, Any]:
