@@ -11,7 +11,7 @@ from ailab_dataproc import notices, storage
 from ailab_dataproc.errors import InvalidRequest
 from ailab_dataproc.loading import known_versions
 from ailab_dataproc.manifest import MANIFEST, Versions, read_all
-from ailab_dataproc.references import Reference
+from ailab_dataproc.references import Reference, split
 from ailab_dataproc.settings import Settings
 from ailab_dataproc.storage import Folder
 from ailab_dataproc.storage.lock import Held, locked
@@ -19,20 +19,16 @@ from ailab_dataproc.storage.lock import Held, locked
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What has to hold of a version that goes: all that is given."""
+    """What has to hold of a version that goes: all that is said."""
 
     keep: int | None = None  # it isn't among so many newest ones
     older_than: float | None = None  # seconds since its newest file was written
     deprecated_only: bool = False
 
     def check(self) -> None:
-        """Raise `InvalidRequest` for a rule that says nothing."""
+        """Raise `InvalidRequest` for a rule that lets nothing stay."""
         if self.keep is not None and self.keep < 1:
             raise InvalidRequest(f"retire: keep={self.keep}, wanted a number from 1 on; the newest always stays.")
-        if self.keep is None and self.older_than is None and not self.deprecated_only:
-            raise InvalidRequest(
-                "retire: nothing says which versions may go. Give --keep, --older-than or --deprecated-only."
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +42,15 @@ class Retired:
     kept: str = ""  # why it stays; empty: it goes
 
 
-def retire(name: str, rule: Rule, settings: Settings, *, dry_run: bool = True) -> Iterator[Retired]:
+def retire(reference: str, rule: Rule, settings: Settings, *, dry_run: bool = True) -> Iterator[Retired]:
     """Remove versions of a dataset that a rule lets go.
 
     A version stays that `load` takes by the bare name, that is the newest, that another prepared version was made
     from, or that is being prepared. Whether somebody is reading one can't be seen.
 
     Args:
-        name: of the dataset.
-        rule: which versions may go.
+        reference: ``name``, or ``name:1.2.0`` or ``name:1.*`` for some of its versions.
+        rule: which of them may go.
         settings: where it lies.
         dry_run: whether only to tell.
 
@@ -62,13 +58,22 @@ def retire(name: str, rule: Rule, settings: Settings, *, dry_run: bool = True) -
         Each version that the rule lets go, the oldest first: removed, or kept for a reason.
 
     Raises:
+        InvalidRequest: nothing says which versions may go.
         NotPrepared, UnknownName: nothing is prepared under this name.
         DamagedData: a manifest in the data directory can't be read, so that nobody knows what was made from what.
     """
     rule.check()
+    name, _ = split(reference)
     versions = known_versions(name, settings)
+    wanted = Reference.parse(reference, there=versions.there)
+    if not wanted.version and rule == Rule():
+        raise InvalidRequest(
+            f"{name}: nothing says which versions may go. Give --keep, --older-than or --deprecated-only, or name some, "
+            f"such as {name}:{versions.there[0]}."
+        )
     data_dir = storage.folder(settings.data_dir, settings.storage_options)
-    ages = {version: _age(data_dir / name / version) for version in _chosen(versions, rule)}
+    chosen = [version for version in _chosen(versions, rule) if wanted.matches(version)]
+    ages = {version: _age(data_dir / name / version) for version in chosen}
     old = [version for version, age in ages.items() if age >= (rule.older_than or 0)]
     used = _used(data_dir, name) if old else {}
     for version in old:

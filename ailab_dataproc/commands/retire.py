@@ -23,6 +23,8 @@ _DAY = 86_400  # seconds
 def retire(name: str, data_dir: str | None, yes: bool, as_json: bool, **rule: float | None) -> None:
     """Remove old versions: those that fit all of --keep, --older-than and --deprecated-only.
 
+    NAME may say which ones these can be: NAME:1.1.0, or 'NAME:1.*'.
+
     Never the newest one, never the one that the bare name stands for, never one that another prepared version was made
     from. Whether somebody is reading one can't be seen.
 
