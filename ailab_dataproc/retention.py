@@ -68,8 +68,8 @@ def retire(reference: str, rule: Rule, settings: Settings, *, dry_run: bool = Tr
     wanted = Reference.parse(reference, there=versions.there)
     if not wanted.version and rule == Rule():
         raise InvalidRequest(
-            f"{name}: nothing says which versions may go. Give --keep, --older-than or --deprecated-only, or name some, "
-            f"such as {name}:{versions.there[0]}."
+            f"{name}: nothing says which versions may go. Give --keep, --older-than or --deprecated-only, or name "
+            f"some, such as {name}:{versions.there[0]}."
         )
     data_dir = storage.folder(settings.data_dir, settings.storage_options)
     chosen = [version for version in _chosen(versions, rule) if wanted.matches(version)]

@@ -47,9 +47,9 @@ def there(settings):
     return list_versions(place(settings), NAME)
 
 
-def retired(settings, **rule):
+def retired(settings, reference=NAME, **rule):
     """Remove, and tell what went and what stayed."""
-    found = list(retire(NAME, Rule(**rule), settings, dry_run=False))
+    found = list(retire(reference, Rule(**rule), settings, dry_run=False))
     return {one.dataset.partition(":")[2]: one.kept for one in found}
 
 
@@ -113,6 +113,12 @@ def test_only_deprecated_ones_go_where_asked(settings):
     assert retired(settings, deprecated_only=True) == {"1.10.0": ""}
 
 
+def test_some_versions_can_be_named(settings):
+    assert retired(settings, f"{NAME}:1.9.*") == {"1.9.0": ""}
+    assert retired(settings, f"{NAME}:2.*", keep=1) == {"2.0.0": ""}
+    assert there(settings) == ["1.10.0", "2.1.0"]
+
+
 def test_what_another_version_was_made_from_stays(settings):
     given = {"data_dir": settings.data_dir, "format": "arrow", "formats": ["parquet"]}
     adp.map_partitions(same, f"{NAME}:1.9.0", name="test/copy", version="1.0.0", **given)
@@ -164,11 +170,11 @@ def test_only_what_is_old_enough_goes(tmp_path, make, data_dir):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([NAME], "nothing says which versions may go. Give --keep, --older-than or --deprecated-only."),
+        ([NAME], "nothing says which versions may go. Give --keep, --older-than or --deprecated-only, or"),
         ([NAME, "--keep", "0"], "0 is not in the range x>=1"),
         ([NAME, "--older-than", "3 months"], "is no time such as"),
         (["test/klicks", "--keep", "1"], "Did you mean 'test/clicks'?"),
-        ([f"{NAME}:1.0.0", "--keep", "1"], "can't be a dataset's name"),
+        ([f"{NAME}:1.x"], "Write 1.*. There is: 1.0.0."),
     ],
     ids=str,
 )
