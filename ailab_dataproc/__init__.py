@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ailab_dataproc.bridge.to_tfds import register_with_tfds
     from ailab_dataproc.cluster import connect
     from ailab_dataproc.columns import column
+    from ailab_dataproc.comparing import diff
     from ailab_dataproc.dataset import Dataset, Source
     from ailab_dataproc.download import Download
     from ailab_dataproc.jobs.job import Job
@@ -51,6 +52,7 @@ _PUBLIC = {
     "Plan": "planning",
     "progress": "progressing",
     "Report": "report",
+    "diff": "comparing",
     "last_report": "report",
     "submit": "jobs.submitting",
     "Job": "jobs.job",
@@ -69,6 +71,7 @@ __all__ = [
     "by_value",
     "column",
     "connect",
+    "diff",
     "even_splits",
     "from_tfds",
     "last_report",

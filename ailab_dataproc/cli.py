@@ -15,12 +15,15 @@ from ailab_dataproc.commands.check import check
 from ailab_dataproc.commands.clean import clean
 from ailab_dataproc.commands.cluster import cluster
 from ailab_dataproc.commands.croissant import croissant
+from ailab_dataproc.commands.deprecate import deprecate
+from ailab_dataproc.commands.diff import diff
 from ailab_dataproc.commands.importing import import_
 from ailab_dataproc.commands.jobs import jobs
 from ailab_dataproc.commands.looking import describe, head, list_, plan
 from ailab_dataproc.commands.new import new
 from ailab_dataproc.commands.new_package import new_package
 from ailab_dataproc.commands.preparing import prepare, verify
+from ailab_dataproc.commands.retire import retire
 from ailab_dataproc.commands.stats import stats
 from ailab_dataproc.commands.transform import transform
 from ailab_dataproc.program import INTERRUPTED, Program
@@ -84,7 +87,9 @@ for command in (
     clean,
     cluster,
     croissant,
+    deprecate,
     describe,
+    diff,
     head,
     import_,
     jobs,
@@ -93,6 +98,7 @@ for command in (
     new_package,
     plan,
     prepare,
+    retire,
     stats,
     transform,
     verify,

@@ -86,6 +86,8 @@ class Dataset:
         homepage: where to read more.
         allow_empty: whether a source may hold no rows; by default that is an error.
         release_notes: what changed, by version.
+        deprecated: why a version should no longer be used, by version; `load` of it says so. Preparing any version
+            makes it known.
 
     Raises:
         InvalidDefinition: a name, version, split or column that can't be right.
@@ -109,6 +111,7 @@ class Dataset:
     homepage: str = ""
     allow_empty: bool = False
     release_notes: Mapping[str, str] = field(default_factory=dict)
+    deprecated: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -129,6 +132,8 @@ class Dataset:
         _check_downloads(self.name, self.downloads)
         object.__setattr__(self, "downloads", dict(self.downloads))
         object.__setattr__(self, "release_notes", dict(self.release_notes))
+        _check_deprecated(self.name, self.deprecated)
+        object.__setattr__(self, "deprecated", dict(self.deprecated))
         object.__setattr__(self, "description", (self.description or "").strip())
 
     @property
@@ -185,6 +190,17 @@ def _check_downloads(name: str, downloads: Mapping[str, Download]) -> None:
             raise InvalidDefinition(f"{name}: {key!r} can't name a download; wanted lower-case letters, digits and _.")
         if not isinstance(value, Download):
             raise InvalidDefinition(f"{name}: download {key!r} is a {type(value).__name__}, wanted Download(url, …).")
+
+
+def _check_deprecated(name: str, deprecated: Mapping[str, str]) -> None:
+    if not isinstance(deprecated, Mapping):
+        raise InvalidDefinition(
+            f"{name}: deprecated is a {type(deprecated).__name__}, wanted a dict: {{'1.1.0': 'wrong prices'}}."
+        )
+    for version, reason in deprecated.items():
+        check_version(version, where=f"{name}: deprecated")
+        if not isinstance(reason, str) or not reason.strip():
+            raise InvalidDefinition(f"{name}: deprecated[{version!r}] is {reason!r}, wanted a reason for people.")
 
 
 def _check_schema(name: str, schema: pa.Schema) -> None:

@@ -9,14 +9,16 @@ from ailab_dataproc import catalog, storage
 from ailab_dataproc.catalog import Definition
 from ailab_dataproc.columns import describe_columns, is_pii
 from ailab_dataproc.dataset import Dataset
-from ailab_dataproc.errors import AilabError, unknown
+from ailab_dataproc.errors import AilabError
 from ailab_dataproc.manifest import (
     Manifest,
+    Versions,
     list_names,
-    list_versions,
-    parse_reference,
     read_manifest,
+    read_versions,
 )
+from ailab_dataproc.notices import Notice, Notices, clean, read_notices
+from ailab_dataproc.references import Reference, number, split
 from ailab_dataproc.settings import Settings
 from ailab_dataproc.storage import Folder
 
@@ -40,29 +42,27 @@ def describe(reference: str, settings: Settings) -> dict[str, Any]:
     """All that is known of one dataset: its definition, its prepared versions, its columns, how to load it.
 
     Args:
-        reference: ``name`` for the newest prepared version, or the definition's where none is prepared; or
-            ``name:1.2.0``.
+        reference: ``name`` for the version that `load` takes, or the definition's where none is prepared;
+            ``name:1.2.0`` or ``name:1.*``.
         settings: where definitions and data lie.
 
     Raises:
         UnknownName: it is neither defined nor prepared, or hasn't this version.
         InvalidDefinition: two places define it, and nothing is prepared.
     """
-    name, wanted = parse_reference(reference)
+    name, _ = split(reference)
     place = storage.folder(settings.data_dir, settings.storage_options)
     found = catalog.look(settings)
     known = found.definitions
-    versions = list_versions(place, name)
-    if name not in known and not versions:
+    versions = read_versions(place, name)
+    wanted = Reference.parse(reference, there=versions.there)
+    if name not in known and not versions.there:
         raise catalog.no_dataset(name, found, list_names(place))
-    if not versions and known[name].rivals:
+    if not versions.there and known[name].rivals:
         known[name].load()  # raises: which of them is asked for?
     defined, problem = _define(known.get(name))
-    there = [*versions, *([defined.version] if defined and defined.version not in versions else [])]
-    version = wanted or (versions[-1] if versions else None) or (defined.version if defined else None)
-    if wanted and wanted not in there:
-        raise unknown("version", wanted, there, where=name)
-    manifests = [read_manifest(place / name / one) for one in versions]
+    version = _version(wanted, versions, defined)
+    manifests = [read_manifest(place / name / one) for one in versions.there]
     shown = next((one for one in manifests if one.version == version), None)
     columns = _columns(shown, defined)
     return {
@@ -71,20 +71,62 @@ def describe(reference: str, settings: Settings) -> dict[str, Any]:
         **_words(shown, defined),
         "lineage": shown.lineage.model_dump(mode="json") if shown and shown.lineage else None,
         "made_from": str(shown.lineage) if shown and shown.lineage else "",
+        "made_from_deprecated": _outdated(shown, place),
         "columns": columns,
         "splits": _splits(shown, defined),
         "release_notes": {**(shown.release_notes if shown else {}), **(defined.release_notes if defined else {})},
         "defined": _defined(known.get(name), defined),
+        "deprecated": {one: notice.model_dump() for one, notice in _deprecated(versions, defined).items()},
+        "retired": dict(versions.notices.retired),
         "prepared": [_prepared(one, place) for one in manifests],
-        "load": ways_to_load(shown, columns, place) if shown else {},
+        "load": ways_to_load(shown, columns, place, pinned=not _is_taken(shown, versions)) if shown else {},
         "problem": problem,
     }
 
 
-def ways_to_load(manifest: Manifest, columns: list[dict[str, Any]], place: Folder) -> dict[str, str]:
-    """A line of code for each way: a backend's name, or "tfds" for plain TensorFlow Datasets without this package."""
+def _version(wanted: Reference, versions: Versions, defined: Dataset | None) -> str | None:
+    """The version that is described: prepared where it can be, else as it is defined."""
+    prepared, avoid = versions.there, versions.notices.deprecated
+    if any(map(wanted.matches, prepared)):
+        return wanted.choose(prepared, avoid)
+    there = sorted({*prepared, *([defined.version] if defined else [])}, key=number)
+    return wanted.choose(there, avoid) if there else None
+
+
+def _deprecated(versions: Versions, defined: Dataset | None) -> dict[str, Notice]:
+    """By version, the newest first; also what a definition says that wasn't prepared since."""
+    reasons = defined.deprecated if defined else {}
+    news = {version: Notice(reason=clean(reason)) for version, reason in reasons.items()}
+    found = {**news, **versions.notices.deprecated}
+    return {version: found[version] for version in sorted(found, key=number, reverse=True)}
+
+
+def _outdated(manifest: Manifest | None, place: Folder) -> dict[str, str]:
+    """Those of the versions that one was made from which are deprecated, and why."""
+    origins = manifest.lineage.derived_from if manifest and manifest.lineage else []
+    found = [(one, read_notices(place / one.name).deprecated.get(one.version)) for one in origins]
+    return {f"{one.name}:{one.version}": str(notice) for one, notice in found if notice}
+
+
+def _is_taken(manifest: Manifest, versions: Versions) -> bool:
+    """Whether the bare name stands for this version."""
+    return manifest.version == Reference(manifest.name).choose(versions.there, versions.notices.deprecated)
+
+
+def ways_to_load(
+    manifest: Manifest, columns: list[dict[str, Any]], place: Folder, *, pinned: bool = False
+) -> dict[str, str]:
+    """A line of code for each way: a backend's name, or "tfds" for plain TensorFlow Datasets without this package.
+
+    Args:
+        manifest: of the version.
+        columns: its columns.
+        place: the data directory.
+        pinned: whether the lines name the version, else they take the newest one.
+    """
     split = next(iter(manifest.splits))
-    arguments = f'"{manifest.name}", split="{split}"'
+    name = f"{manifest.name}:{manifest.version}" if pinned else manifest.name
+    arguments = f'"{name}", split="{split}"'
     free = [one["name"] for one in columns if not one["pii"]]
     if len(free) < len(columns):
         arguments += f", columns={free[:3]!r}".replace("'", '"') if free else ", allow_pii=True"
@@ -97,8 +139,8 @@ def ways_to_load(manifest: Manifest, columns: list[dict[str, Any]], place: Folde
     if "tfrecord" in manifest.formats:
         above, _, last = manifest.name.rpartition("/")
         folder = f"{place.url}/{above}".rstrip("/")
-        major = manifest.version.split(".")[0]
-        lines["tfds"] = f'tfds.load("{last}:{major}.*.*", data_dir="{folder}", split="{split}")'
+        version = manifest.version if pinned else f"{manifest.version.split('.')[0]}.*.*"
+        lines["tfds"] = f'tfds.load("{last}:{version}", data_dir="{folder}", split="{split}")'
     return lines
 
 
@@ -110,10 +152,12 @@ def complete_names(start: str, settings: Settings) -> list[str]:
 
 def _row(name: str, definition: Definition | None, place: Folder, prepared: bool) -> dict[str, Any]:
     defined, problem = _define(definition)
-    manifest = None
+    manifest, notices = None, Notices()
     try:
         if prepared:
-            manifest = read_manifest(place / name / list_versions(place, name)[-1])
+            versions = read_versions(place, name)
+            notices = versions.notices
+            manifest = read_manifest(place / name / Reference(name).choose(versions.there, notices.deprecated))
     except AilabError as error:
         problem = str(error)
     words = _words(manifest, defined)
@@ -126,6 +170,7 @@ def _row(name: str, definition: Definition | None, place: Folder, prepared: bool
         "description": words["description"].strip().split("\n", 1)[0],
         "where": definition.origin if definition else None,
         "package": definition.package or None if definition else None,
+        "deprecated": {version: str(notice) for version, notice in notices.deprecated.items()},
         "problem": problem,
     }
 
@@ -204,7 +249,7 @@ def first_rows(
     """Read the first rows of a split, or some at random; personal data is left out unless it is allowed.
 
     Args:
-        reference: ``name``, or ``name:1.2.0``.
+        reference: ``name``, ``name:1.2.0`` or ``name:1.*``.
         settings: where to look.
         count: how many rows.
         columns: of these columns; all by default.

@@ -1,4 +1,4 @@
-"""What preparations that were killed have left in a data directory. A finished version is never touched."""
+"""What preparations and removals that were killed have left. A finished version is never touched."""
 
 from __future__ import annotations
 

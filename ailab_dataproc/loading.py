@@ -16,8 +16,10 @@ from ailab_dataproc.batching import FORMATS, Asked, Batches, at_a_time, check_nu
 from ailab_dataproc.calibration import Calibration, load_calibration
 from ailab_dataproc.choosing import check_ladder, choose
 from ailab_dataproc.errors import InvalidRequest, NotPrepared, unknown
-from ailab_dataproc.manifest import Prepared, list_names, open_prepared, parse_reference
+from ailab_dataproc.manifest import Prepared, Versions, list_names, not_prepared, open_prepared, read_versions
+from ailab_dataproc.notices import warn
 from ailab_dataproc.planning import Plan
+from ailab_dataproc.references import split as split_reference
 from ailab_dataproc.selecting import Request, Selected, select
 from ailab_dataproc.settings import Settings, load_settings
 from ailab_dataproc.sizing import Machine, Need
@@ -30,7 +32,8 @@ def load(reference: str, *, split: str = "all", backend: str = "auto", **selecti
     """Load a prepared dataset as a backend's own object.
 
     Args:
-        reference: ``name`` for the newest prepared version, or ``name:1.2.0``.
+        reference: ``name`` for the newest prepared version that isn't deprecated, ``name:1.2.0``, or a pattern such as
+            ``name:1.*`` for the newest that it matches. `last_report` and the plan say which one was taken.
         split: such as ``"train"``, ``"train[:80%]"``, ``"train+test"``; ``"all"`` for all splits in order.
         backend: ``"arrow"``, ``"numpy"``, ``"pandas"``, ``"polars"``, ``"dask"``, ``"cudf"``, ``"dask_cudf"``,
             ``"tf"``, ``"torch"``, or ``"auto"``, which takes the best of the ladder (pandas, then dask) that fits into
@@ -74,7 +77,7 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
     """Decide what `load` would do, without reading a row; but rows are counted for filters with limit or sample.
 
     Args:
-        reference: ``name``, or ``name:1.2.0``.
+        reference: ``name``, ``name:1.2.0`` or ``name:1.*``; see `load`.
         split: see `load`.
         columns: the columns wanted, in this order; all by default.
         filters: the rows wanted, as for pyarrow, pandas and Dask: ``[("price", ">", 3), ("word", "in", ["a", "b"])]``
@@ -85,7 +88,7 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
             The same rows on every backend and machine.
         seed: of the sample.
         backend: see `load`.
-        version: another way to pin ``1.2.0``.
+        version: another way to say ``1.2.0`` or ``1.*``.
         family: narrows "auto" to ``"eager"`` or ``"lazy"`` backends.
         nulls: what NumPy does with nullable columns: ``"refuse"`` them, or return masked arrays (``"mask"``).
         dtypes: what pandas and Dask hold columns as: ``"arrow"`` (exact), or ``"numpy"``.
@@ -150,7 +153,7 @@ def batches(  # noqa: PLR0913 - the one place where all choices of an iteration 
     """Iterate over rows in batches, with the memory of a few shards whatever the size of the dataset.
 
     Args:
-        reference: ``name``, or ``name:1.2.0``.
+        reference: ``name``, ``name:1.2.0`` or ``name:1.*``; see `load`.
         batch_size: rows of each batch; the last one may be shorter.
         format: ``"numpy"``, ``"torch"`` or ``"tf"`` for dicts of arrays or tensors, ``"arrow"`` for ``pyarrow.Table``,
             ``"pandas"``. With ``"torch"`` it is an ``IterableDataset`` for ``DataLoader(…, batch_size=None)``.
@@ -211,11 +214,11 @@ def even_splits(
     The specs name rows, so they mean the same everywhere. The rows are those that ``tfds.even_splits`` gives.
 
     Args:
-        reference: ``name``, or ``name:1.2.0``.
+        reference: ``name``, ``name:1.2.0`` or ``name:1.*``; see `load`.
         n: how many workers.
         split: what is shared, such as ``"train"`` or ``"train[:50%]+test"``; each part of a sum is shared on its own.
         drop_remainder: whether to leave out rows that can't be shared evenly; else the first workers get one more.
-        version: another way to pin ``1.2.0``.
+        version: another way to say ``1.2.0`` or ``1.*``.
         data_dir: where to look; by default as the settings say.
     """
     if not isinstance(n, int) or isinstance(n, bool) or n < 1:
@@ -226,16 +229,39 @@ def even_splits(
 
 
 def open_known(reference: str, settings: Settings, version: str | None = None) -> Prepared:
-    """Open a prepared version; a name that is neither defined nor prepared gets the nearest names."""
+    """Open a prepared version for its rows or statistics; says once where it is deprecated.
+
+    A name that is neither defined nor prepared gets the nearest names.
+    """
     place = storage.folder(settings.data_dir, settings.storage_options)
     try:
-        return open_prepared(place, reference, version)
-    except NotPrepared as error:
-        name = parse_reference(reference)[0]
-        found = catalog.look(settings)
-        if name not in found.definitions and name not in list_names(place):
-            raise catalog.no_dataset(name, found, list_names(place)) from error
+        prepared = open_prepared(place, reference, version)
+    except NotPrepared:
+        _check_known(split_reference(reference)[0], settings)
         raise
+    if prepared.notice:
+        warn(prepared.manifest.name, prepared.manifest.version, prepared.folder.url, prepared.notice)
+    return prepared
+
+
+def known_versions(name: str, settings: Settings) -> Versions:
+    """The finished versions of a dataset, one at least.
+
+    Raises:
+        NotPrepared, UnknownName: there is none, as `open_known` says it.
+    """
+    place = storage.folder(settings.data_dir, settings.storage_options)
+    versions = read_versions(place, name)
+    if not versions.there:
+        _check_known(name, settings)
+        raise not_prepared(name, place)
+    return versions
+
+
+def _check_known(name: str, settings: Settings) -> None:
+    found, names = catalog.look(settings), list_names(storage.folder(settings.data_dir, settings.storage_options))
+    if name not in {*found.definitions, *names}:
+        raise catalog.no_dataset(name, found, names)
 
 
 _backend = backend  # `backend` is also the name that users know for the argument

@@ -13,8 +13,10 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ailab_dataproc import schema as contract
-from ailab_dataproc.dataset import check_name, check_version
-from ailab_dataproc.errors import DamagedData, NotPrepared, unknown
+from ailab_dataproc.dataset import check_name
+from ailab_dataproc.errors import DamagedData, NotPrepared, UnknownName
+from ailab_dataproc.notices import NOTICES, Notice, Notices
+from ailab_dataproc.references import Reference, listed, number, split
 from ailab_dataproc.storage import Folder, checksum_of, explained
 
 MANIFEST = "manifest.json"
@@ -99,12 +101,21 @@ class Manifest(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Versions:
+    """The finished versions of a dataset."""
+
+    there: tuple[str, ...]  # oldest first
+    notices: Notices  # what is said of them, and of those that are gone
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """A finished version in a data directory."""
 
     folder: Folder
     manifest: Manifest
     schema: pa.Schema
+    notice: Notice | None = None  # why it is deprecated, if it is
 
     @property
     def name(self) -> str:
@@ -187,55 +198,86 @@ def walk(data_dir: Folder) -> Iterator[tuple[str, list[str]]]:
 
 def list_versions(data_dir: Folder, name: str) -> list[str]:
     """The finished versions of a dataset, oldest first."""
+    return list(read_versions(data_dir, name).there)
+
+
+def read_versions(data_dir: Folder, name: str) -> Versions:
+    """The finished versions of a dataset with what is said of them, in one listing and one round of reading."""
     check_name(name)
     folder = data_dir / name
-    return sorted(_finished(folder, folder.names()), key=lambda one: tuple(int(part) for part in one.split(".")))
+    members = folder.names()
+    manifests = _manifests(members)
+    found = folder.read_many([*manifests, NOTICES] if NOTICES in members else manifests)
+    there = sorted((manifests[one] for one in found if one in manifests), key=number)
+    return Versions(tuple(there), Notices.of(found.get(NOTICES), folder.path(NOTICES)))
 
 
-def _finished(folder: Folder, members: Iterable[str]) -> list[str]:
-    """Those of a dataset's folders that hold a manifest; in a bucket they are asked side by side."""
-    manifests = [f"{one}/{MANIFEST}" for one in members if _VERSION_FOLDER.fullmatch(one)]
-    return [name.partition("/")[0] for name in folder.read_many(manifests)]
+def _finished(folder: Folder, members: Iterable[str]) -> bool:
+    """Whether any of a dataset's folders holds a manifest; in a bucket they are asked side by side."""
+    return bool(folder.read_many(_manifests(members)))
 
 
-def parse_reference(reference: str, version: str | None = None) -> tuple[str, str | None]:
-    """Split ``name:1.2.0`` into name and version, and check both."""
-    name, _, pinned = reference.partition(":") if isinstance(reference, str) else (reference, "", "")
-    check_name(name)
-    wanted = version or pinned or None
-    if wanted:
-        check_version(wanted, where=name)
-    return name, wanted
+def _manifests(members: Iterable[str]) -> dict[str, str]:
+    """Where the manifests of versions stand in a dataset's folder, with the versions."""
+    return {f"{one}/{MANIFEST}": one for one in members if _VERSION_FOLDER.fullmatch(one)}
 
 
 def open_prepared(data_dir: Folder, reference: str, version: str | None = None) -> Prepared:
-    """Open a finished version: the one asked for, or the newest.
+    """Open a finished version: the newest of those that are asked for; a deprecated one only if there is no other.
 
     Raises:
         NotPrepared: nothing is prepared under this name, with the command that prepares it.
+        InvalidRequest: the version is neither one nor a pattern.
         UnknownName: the name or the version doesn't exist, with the ones that do.
         DamagedData: the manifest can't be read.
     """
-    name, wanted = parse_reference(reference, version)
-    versions = list_versions(data_dir, name)
-    if not versions:
-        raise NotPrepared(f"{name}: nothing is prepared in {data_dir.url}. Run: ailab-dataproc prepare {name}")
-    if wanted and wanted not in versions:
-        raise unknown("version", wanted, versions, where=name)
-    folder = data_dir / name / (wanted or versions[-1])
+    name, _ = split(reference)
+    versions = read_versions(data_dir, name)
+    wanted = Reference.parse(reference, version, versions.there)
+    if not versions.there:
+        raise not_prepared(name, data_dir)
+    _check_not_retired(wanted, versions)
+    found = wanted.choose(versions.there, versions.notices.deprecated)
+    folder = data_dir / name / found
     manifest = read_manifest(folder)
-    if manifest.name != name or manifest.version != folder.url.rsplit("/", 1)[-1]:
+    if manifest.name != name or manifest.version != found:
         raise DamagedData(
             f"{folder.path(MANIFEST)}: is of {manifest.name}:{manifest.version}. Move it where it belongs."
         )
-    return Prepared(folder, manifest, manifest.schema_)
+    return Prepared(folder, manifest, manifest.schema_, versions.notices.deprecated.get(found))
+
+
+def not_prepared(name: str, data_dir: Folder) -> NotPrepared:
+    """Build the error for a dataset without a finished version."""
+    return NotPrepared(f"{name}: nothing is prepared in {data_dir.url}. Run: ailab-dataproc prepare {name}")
+
+
+def _check_not_retired(wanted: Reference, versions: Versions) -> None:
+    notices = versions.notices
+    if wanted.version in notices.retired and wanted.version not in versions.there:
+        why = notices.deprecated.get(wanted.version)
+        raise UnknownName(
+            f"{wanted}: was retired on {notices.retired[wanted.version][:10]}{f', {why}' if why else ''}. "
+            f"{listed(versions.there)}"
+        )
+
+
+def read_all(data_dir: Folder) -> Iterator[Manifest]:
+    """The manifests of all finished versions of all datasets."""
+    for name, members in walk(data_dir):
+        folder = data_dir / name
+        for file, content in folder.read_many(_manifests(members)).items():
+            yield _parsed(content, folder.path(file))
 
 
 def read_manifest(folder: Folder) -> Manifest:
     """Read and check the manifest of a version's folder."""
-    where = folder.path(MANIFEST)
+    return _parsed(folder.read(MANIFEST), folder.path(MANIFEST))
+
+
+def _parsed(content: bytes, where: str) -> Manifest:
     try:
-        return Manifest.model_validate_json(folder.read(MANIFEST))
+        return Manifest.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"

@@ -58,7 +58,7 @@ def map_partitions(  # noqa: PLR0913 - all but the first two have a name, and mo
 
     Args:
         function: from a frame to a frame. Bind what else it needs with `functools.partial`.
-        reference: what to read: ``name`` for its newest version, or ``name:1.2.0``.
+        reference: what to read: ``name`` for its newest version, ``name:1.2.0`` or ``name:1.*``.
         name: of the dataset that is made.
         version: of it, ``major.minor.patch``.
         schema: its columns, ``pa.schema([column(…), …])``. By default those that the first part gets: a column with

@@ -7,15 +7,16 @@ from typing import Any
 
 from ailab_dataproc import catalog, storage
 from ailab_dataproc.dataset import Dataset
-from ailab_dataproc.errors import unknown
-from ailab_dataproc.manifest import parse_reference
+from ailab_dataproc.errors import InvalidRequest, unknown
+from ailab_dataproc.notices import follow, warn
 from ailab_dataproc.preparation.downloads import Cache, cache_folder
 from ailab_dataproc.preparation.options import FORMATS, Options
 from ailab_dataproc.preparation.pipeline import prepare_dataset
 from ailab_dataproc.preparation.tasks import find_sources
 from ailab_dataproc.preparation.trial import trial_folder, trial_of
+from ailab_dataproc.references import Reference
 from ailab_dataproc.report import Report
-from ailab_dataproc.settings import load_settings
+from ailab_dataproc.settings import Settings, load_settings
 from ailab_dataproc.splitting import strings
 
 
@@ -55,11 +56,7 @@ def prepare(  # noqa: PLR0913 - all but the first have a name and a default
     """
     settings = load_settings()
     if isinstance(dataset, str):
-        name, version = parse_reference(dataset)
-        defined = catalog.definition(name, settings)
-        found, file, package = defined.load(), str(defined.path), defined.package
-        if version and version != found.version:
-            raise unknown("version", version, [found.version], where=name, hint="Its definition makes no other.")
+        found, file, package = _defined(Reference.parse(dataset), settings)
     else:
         found, file, package = dataset, None, ""
     given = {split: strings(places) for split, places in (sources or {}).items()}
@@ -71,8 +68,25 @@ def prepare(  # noqa: PLR0913 - all but the first have a name and a default
         (place / found.name).remove()
     options: dict[str, Any] = {"runner": runner, "workers": workers, "formats": tuple(formats), "progress": progress}
     options |= {"cluster": cluster, "beam_options": beam_options, "definition": file, "package": package}
-    return prepare_dataset(
-        found,
-        place,
-        Options(sources=given, storage_options=settings.storage_options, downloads=settings.downloads, **options),
-    )
+    options |= {"sources": given, "storage_options": settings.storage_options, "downloads": settings.downloads}
+    report = prepare_dataset(found, place, Options(**options))
+    told = follow(place / found.name, found.deprecated).deprecated
+    if found.version in told:
+        warn(found.name, found.version, report.location, told[found.version])
+    return report
+
+
+def _defined(reference: Reference, settings: Settings) -> tuple[Dataset, str, str]:
+    """What the catalog has of a name, its file and its package."""
+    if reference.is_pattern:
+        raise InvalidRequest(
+            f"{reference}: a pattern stands for versions that are prepared, and prepare makes the one of the "
+            f"definition. Leave out :{reference.version}."
+        )
+    known = catalog.definition(reference.name, settings)
+    found = known.load()
+    if reference.version and reference.version != found.version:
+        raise unknown(
+            "version", reference.version, [found.version], where=found.name, hint="Its definition makes no other."
+        )
+    return found, str(known.path), known.package

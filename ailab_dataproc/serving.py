@@ -24,7 +24,7 @@ def transform_graph(reference: str, *, version: str | None = None, data_dir: str
     """The graph of a version that `transform` made, for serving; from a bucket by way of the cache.
 
     Args:
-        reference: ``name`` for the newest version, or ``name:1.0.0``.
+        reference: ``name`` for the newest version, ``name:1.0.0`` or ``name:1.*``.
         version: another way to pin it.
         data_dir: where to look; by default as the settings say.
 

@@ -49,15 +49,15 @@ def _column(name: str, column: dict[str, Any], rows: int, width: int) -> Iterato
         head.append(f"  PII {HIDDEN}", style="red")
     yield head
     approximate = column.get("approximate", {})
-    yield from _wrapped([_filled(column, rows), *_distinct(approximate, rows)], width)
+    yield from wrapped([_filled(column, rows), *_distinct(approximate, rows)], width)
     exact = [f"{key} {number(column[key])}" for key in ("min", "mean", "max", "std") if key in column]
     exact += [f"std {number(column['std_seconds'])} s"] if "std_seconds" in column else []
-    yield from _wrapped(exact, width)
+    yield from wrapped(exact, width)
     if column.get("lengths"):
-        yield from _wrapped(["length", *(f"{key} {number(one)}" for key, one in column["lengths"].items())], width)
+        yield from wrapped(["length", *(f"{key} {number(one)}" for key, one in column["lengths"].items())], width)
     quantiles = approximate.get("quantiles", {})
     parts = [f"{float(part):.0%} {number(quantiles[part])}" for part in _SHOWN if part in quantiles]
-    yield from _wrapped(["≈ below", *parts] if parts else [], width)
+    yield from wrapped(["≈ below", *parts] if parts else [], width)
     if "histogram" in approximate:
         yield _histogram(approximate["histogram"])
     yield from _frequent(column, rows, width)
@@ -104,7 +104,7 @@ def _bar(part: float) -> str:
     return "█" * full + (_HALVES[rest - 1] if rest else "")
 
 
-def _wrapped(facts: Sequence[str], width: int) -> Iterator[Text]:
+def wrapped(facts: Sequence[str], width: int) -> Iterator[Text]:
     """Facts beside each other, in as many lines as it takes; a fact is never broken."""
     line = ""
     for fact in facts:

@@ -53,6 +53,9 @@ def datasets(rows: list[dict[str, Any]], problems: list[dict[str, Any]], data_di
         if row["problem"]:
             told = row["problem"].removeprefix(f"{row['name']}: ")
             out.print(Text(f"! {row['name']}: {told}", style="red"), soft_wrap=True)
+        if row["version"] in row["deprecated"]:
+            told = f"! {row['name']}:{row['version']} is deprecated: {row['deprecated'][row['version']]}"
+            out.print(Text(told, style="yellow"), soft_wrap=True)
     for one in problems:
         out.print(Text(f"! {one['problem']}", style="red"), soft_wrap=True)
     out.print(Text(f"data directory: {_home(data_dir)}", style="dim"), soft_wrap=True)
@@ -64,6 +67,10 @@ def dataset(told: dict[str, Any]) -> None:
     out.print(Text(told["name"] + (f":{told['version']}" if told["version"] else ""), style="bold"))
     for paragraph in told["description"].split("\n\n"):
         out.print(" ".join(paragraph.split()))
+    if told["version"] in told["deprecated"]:
+        out.print(Text(f"! deprecated: {_why(told['deprecated'][told['version']])}", style="yellow"), soft_wrap=True)
+    for name, why in told["made_from_deprecated"].items():
+        out.print(Text(f"! made from {name}, which is deprecated: {why}", style="yellow"), soft_wrap=True)
     if told["problem"]:
         out.print(Text(f"! the definition fails: {told['problem']}", style="red"), soft_wrap=True)
     facts = {key: told[key] for key in ("owner", "license", "homepage", "citation", "arrangement") if told[key]}
@@ -159,8 +166,16 @@ def _versions(out: Console, told: dict[str, Any]) -> None:
         size = ", ".join(f"{kind} {count_bytes(count)}" for kind, count in one["bytes"].items())
         out.print(f"prepared    {one['version']}: {sum(one['rows'].values()):,} rows, {size}", soft_wrap=True)
         out.print(f"            {_home(one['location'])}", soft_wrap=True)
+    for version, notice in told["deprecated"].items():
+        out.print(f"deprecated  {version}: {_why(notice)}", soft_wrap=True)
+    for version, day in told["retired"].items():
+        out.print(f"retired     {version}: {day[:10]}", soft_wrap=True)
     for version, note in told["release_notes"].items():
         out.print(f"new in      {version}: {note}", soft_wrap=True)
+
+
+def _why(notice: dict[str, str]) -> str:
+    return notice["reason"] + (f" (use {notice['use']})" if notice["use"] else "")
 
 
 def bare_table(*names: str) -> Table:

@@ -71,7 +71,7 @@ def transform(  # noqa: PLR0913 - all but the first two have a name, and most a 
     the shards for serving: see `transform_graph`.
 
     Args:
-        reference: what to read: ``name`` for its newest version, or ``name:1.2.0``.
+        reference: what to read: ``name`` for its newest version, ``name:1.2.0`` or ``name:1.*``.
         preprocessing_fn: from a dict of tensors by column to a dict of tensors by output, as tf.Transform takes it. A
             scalar column is a tensor (n,), a fixed-size list (n, ...), a nullable scalar a SparseTensor with none or
             one value a row, a list a RaggedTensor; integers, booleans and times are int64, floats float32.

@@ -67,7 +67,7 @@ def test_a_bad_name_is_no_dataset(data_dir, name):
 def test_a_bad_version_is_refused(define, data_dir, version):
     refused(errors.InvalidDefinition, "isn't major.minor.patch", data_dir, lambda: define(version=version))
     action = lambda: load(f"test/clicks:{version}", data_dir=data_dir)  # noqa: E731
-    refused(errors.InvalidDefinition, "isn't major.minor.patch", data_dir, action)
+    refused(errors.InvalidRequest, "isn't major.minor.patch", data_dir, action)
 
 
 def test_a_column_declared_twice_is_refused(define, data_dir):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import logging
 import os
 import socket
@@ -23,12 +24,15 @@ from ailab_dataproc.errors import (
     UnknownName,
     unknown,
 )
-from ailab_dataproc.jobs.record import Work
+from ailab_dataproc.jobs.folders import write_private
+from ailab_dataproc.jobs.record import DATASET, Work
+from ailab_dataproc.jobs.sent import OPTIONS, PLACE
 from ailab_dataproc.loading import open_known, plan
 from ailab_dataproc.mapping import map_partitions
 from ailab_dataproc.planning import Plan
 from ailab_dataproc.preparation.fingerprint import code_hash
 from ailab_dataproc.preparation.mapped import FRAMES
+from ailab_dataproc.references import Reference
 from ailab_dataproc.report import Report, last_report
 from ailab_dataproc.settings import Settings, load_settings
 from ailab_dataproc.sizing import Machine
@@ -50,10 +54,11 @@ def perform(work: Work) -> Any:
     if work.reference is None:
         return function(*work.args, **work.kwargs)
     _check_data_dir(load_settings())
+    reference = _exact(work.reference)
     if work.output is not None:
-        return _map(function, work.reference, work)
+        return _map(function, reference, work)
     with _cluster(work.load.get("backend", "auto")):
-        made = plan(work.reference, **work.load)
+        made = plan(reference, **work.load)
         _log.info("%s", made.explain())
         frame = made.load()
         _log.info("%s", last_report())
@@ -157,6 +162,21 @@ def _bound(function: Callable[..., Any], kwargs: Mapping[str, Any]) -> Callable[
 
 def _has_cluster() -> bool:
     return bool(os.environ.get("AILAB_JOB") and os.environ.get("DASK_SCHEDULER_ADDRESS"))
+
+
+def _exact(reference: str) -> str:
+    """The version that the job takes: that of an earlier attempt, or the newest that is meant now, which is noted."""
+    if Reference.parse(reference).is_exact:
+        return reference
+    options = json.loads(os.environ.get(OPTIONS) or "{}")
+    job = storage.folder(os.environ[PLACE], options) if os.environ.get(PLACE) else None
+    taken = job.read_many([DATASET]).get(DATASET) if job else None
+    if taken is not None:
+        return taken.decode()
+    found = open_known(reference, load_settings()).name
+    if job:
+        write_private(job, DATASET, found.encode())
+    return found
 
 
 def _cluster(asked: str) -> contextlib.AbstractContextManager[Any]:

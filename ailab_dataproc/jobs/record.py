@@ -13,6 +13,8 @@ from ailab_dataproc.storage import Folder
 ASKED = "job.json"
 WORK = "work.pkl"  # a `Work`
 CODE = "code.zip"
+# Written once, by the first attempt of a job whose dataset was named without an exact version: name:version.
+DATASET = "dataset.txt"
 # Written once, by who cancels.
 CANCEL = "cancel.json"
 # Written once, by the worker, when no attempt follows.

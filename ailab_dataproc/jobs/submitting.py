@@ -74,7 +74,8 @@ def submit(  # noqa: PLR0913 - the one place where all choices of a job stand
 
     Args:
         function_or_script: a function, ``"module:function"``, or the path of a script, ``"train.py"``.
-        dataset: a prepared dataset, ``name`` or ``name:1.2.0``; the function gets it loaded, as its first argument.
+        dataset: a prepared dataset, ``name``, ``name:1.2.0`` or ``name:1.*``; the function gets it loaded, as its first
+            argument. Further attempts take the version that the first one took.
         args: further arguments of the function, or of the script as strings.
         kwargs: keyword arguments of the function.
         split: of the dataset, as of `load`; likewise what follows up to `allow_pii`.

@@ -27,7 +27,7 @@ from ailab_dataproc.splitting import Pooled
 
 _parsing = threading.Lock()  # CPython 3.11 raises SystemError where two threads parse at once (gh-106905)
 _PLAIN = (bool, int, float, str, bytes, tuple, list, dict, frozenset)
-_DOCUMENTATION = frozenset({"owner", "description", "citation", "license", "homepage", "release_notes"})
+_DOCUMENTATION = frozenset({"owner", "description", "citation", "license", "homepage", "release_notes", "deprecated"})
 
 
 def identify(sources: Mapping[str, Sequence[Source]]) -> dict[str, tuple[Source, ...]]:

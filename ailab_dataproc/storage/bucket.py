@@ -131,6 +131,13 @@ class Bucket(Folder):
         self.remove()
         return first
 
+    def withdraw(self, hidden: Self, proof: str) -> None:
+        """Delete the proof, then the rest. The hidden folder only says that the rest is to go."""
+        hidden.write(proof, b"")
+        self.remove_files([proof])
+        self.remove()
+        hidden.remove()
+
     @property
     def _fs(self) -> Any:
         return filesystem(self.url, self.options)

@@ -107,6 +107,12 @@ class Disk(Folder):
                 return False
         return True
 
+    def withdraw(self, hidden: Self, proof: str) -> None:
+        """Rename the folder, then delete it."""
+        with explained(self.url, "delete"):
+            os.rename(self.url, hidden.url)
+        hidden.remove()
+
     def prune(self) -> None:
         """Delete this folder if it is empty."""
         with contextlib.suppress(OSError):  # it isn't, or is gone: both are fine

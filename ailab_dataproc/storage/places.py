@@ -100,6 +100,15 @@ class Folder(ABC):
             False where `final` holds a `proof` already: a twin came first, and is kept.
         """
 
+    @abstractmethod
+    def withdraw(self, hidden: Self, proof: str) -> None:
+        """Delete this folder so that, seen from outside, it is whole or isn't there.
+
+        Args:
+            hidden: a folder beside it, which stays behind where this is killed half-way.
+            proof: the file whose presence says that all are there.
+        """
+
 
 class HashingFile(io.RawIOBase):
     """A write-only file that hashes and counts what passes through it."""
