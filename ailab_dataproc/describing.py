@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from ailab_dataproc.manifest import (
 )
 from ailab_dataproc.settings import Settings
 from ailab_dataproc.storage import Folder
+
+_WITHOUT_NULLS = ("numpy", "tf", "torch")  # backends that want to be told what becomes of a null
 
 
 def list_datasets(settings: Settings) -> list[dict[str, Any]]:
@@ -71,24 +74,39 @@ def describe(reference: str, settings: Settings) -> dict[str, Any]:
     }
 
 
-def ways_to_load(manifest: Manifest, columns: list[dict[str, Any]], place: Folder) -> dict[str, str]:
-    """A line of code for each way: a backend's name, or "tfds" for plain TensorFlow Datasets without this package."""
+def ways_to_load(
+    manifest: Manifest,
+    columns: list[dict[str, Any]],
+    place: Folder,
+    *,
+    backends: Sequence[str] = ("pandas", "dask", "numpy"),
+    pinned: bool = False,
+) -> dict[str, str]:
+    """A line of code for each way: a backend's name, or "tfds" for plain TensorFlow Datasets without this package.
+
+    Args:
+        manifest: of the version.
+        columns: its columns, for people.
+        place: the data directory.
+        backends: those to name.
+        pinned: whether the lines name the version.
+    """
     split = next(iter(manifest.splits))
-    arguments = f'"{manifest.name}", split="{split}"'
+    name = f"{manifest.name}:{manifest.version}" if pinned else manifest.name
+    arguments = f'"{name}", split="{split}"'
     free = [one["name"] for one in columns if not one["pii"]]
     if len(free) < len(columns):
         arguments += f", columns={free[:3]!r}".replace("'", '"') if free else ", allow_pii=True"
     used = [one for one in columns if len(free) == len(columns) or one["name"] in free[:3] or not free]
     masked = ', nulls="mask"' if any(one["nullable"] for one in used) else ""
     lines = {
-        name: f'adp.load({arguments}, backend="{name}"{masked if name == "numpy" else ""})'
-        for name in ("pandas", "dask", "numpy")
+        name: f'adp.load({arguments}, backend="{name}"{masked if name in _WITHOUT_NULLS else ""})' for name in backends
     }
     if "tfrecord" in manifest.formats:
         above, _, last = manifest.name.rpartition("/")
         folder = f"{place.url}/{above}".rstrip("/")
-        major = manifest.version.split(".")[0]
-        lines["tfds"] = f'tfds.load("{last}:{major}.*.*", data_dir="{folder}", split="{split}")'
+        wanted = manifest.version if pinned else manifest.version.split(".")[0] + ".*.*"
+        lines["tfds"] = f'tfds.load("{last}:{wanted}", data_dir="{folder}", split="{split}")'
     return lines
 
 

@@ -25,7 +25,7 @@ DEFINITION = "definition.py"  # the text of the definition's module
 _FORMAT_VERSION = 1
 _SHARD = r"^[a-z]+/[A-Za-z0-9_-][A-Za-z0-9_.-]*$"  # a shard's path in the version's folder
 _NAME_PART = re.compile(r"[a-z0-9][a-z0-9_]*")
-_VERSION_FOLDER = re.compile(r"\d+\.\d+\.\d+")
+VERSION_FOLDER = re.compile(r"\d+\.\d+\.\d+")
 
 
 class Origin(BaseModel):
@@ -194,7 +194,7 @@ def list_versions(data_dir: Folder, name: str) -> list[str]:
 
 def _finished(folder: Folder, members: Iterable[str]) -> list[str]:
     """Those of a dataset's folders that hold a manifest; in a bucket they are asked side by side."""
-    manifests = [f"{one}/{MANIFEST}" for one in members if _VERSION_FOLDER.fullmatch(one)]
+    manifests = [f"{one}/{MANIFEST}" for one in members if VERSION_FOLDER.fullmatch(one)]
     return [name.partition("/")[0] for name in folder.read_many(manifests)]
 
 
@@ -233,9 +233,21 @@ def open_prepared(data_dir: Folder, reference: str, version: str | None = None) 
 
 def read_manifest(folder: Folder) -> Manifest:
     """Read and check the manifest of a version's folder."""
-    where = folder.path(MANIFEST)
+    return parse_manifest(folder.read(MANIFEST), folder.path(MANIFEST))
+
+
+def parse_manifest(content: bytes, where: str) -> Manifest:
+    """Check the content of a manifest.
+
+    Args:
+        content: of the file.
+        where: its path, for messages.
+
+    Raises:
+        DamagedData: it isn't what we write.
+    """
     try:
-        return Manifest.model_validate_json(folder.read(MANIFEST))
+        return Manifest.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"

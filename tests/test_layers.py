@@ -32,9 +32,9 @@ LAYERS = (
     ("transforming", "mapping"),
     ("jobs",),
     ("experiment",),
-    ("site",),
     ("tables", "program"),
     ("statistics_page",),
+    ("site",),
     ("commands",),
     ("cli", "demo", "__main__"),
 )
