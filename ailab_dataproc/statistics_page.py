@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ailab_dataproc.tables import HIDDEN, console
+from ailab_dataproc.wording import cut, number, share, value
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _HALVES = "▏▎▍▌▋▊▉█"
@@ -24,8 +25,8 @@ _SHOWN = ("0.01", "0.25", "0.5", "0.75", "0.99")  # quantiles
 def statistics(told: dict[str, Any]) -> None:
     """What `statistics.read_statistics` found."""
     out = console()
-    for number, (split, one) in enumerate(told["splits"].items()):
-        out.print("\n" if number else "", end="")
+    for place, (split, one) in enumerate(told["splits"].items()):
+        out.print("\n" if place else "", end="")
         out.print(Text(f"{told['dataset']} {split}: {one['rows']:,} rows", style="bold"), soft_wrap=True)
         for name, column in one["columns"].items():
             out.print()
@@ -58,11 +59,11 @@ def _column(name: str, column: dict[str, Any], rows: int, width: int) -> Iterato
 def facts(column: dict[str, Any], rows: int) -> list[list[str]]:
     """What is told of a column in words: how far it is filled, bounds and mean, lengths, quantiles; a list a line."""
     approximate = column.get("approximate", {})
-    exact = [f"{key} {_number(column[key])}" for key in ("min", "mean", "max", "std") if key in column]
-    exact += [f"std {_number(column['std_seconds'])} s"] if "std_seconds" in column else []
-    lengths = [f"{key} {_number(one)}" for key, one in column.get("lengths", {}).items()]
+    exact = [f"{key} {number(column[key])}" for key in ("min", "mean", "max", "std") if key in column]
+    exact += [f"std {number(column['std_seconds'])} s"] if "std_seconds" in column else []
+    lengths = [f"{key} {number(one)}" for key, one in column.get("lengths", {}).items()]
     quantiles = approximate.get("quantiles", {})
-    parts = [f"{float(part):.0%} {_number(quantiles[part])}" for part in _SHOWN if part in quantiles]
+    parts = [f"{float(part):.0%} {number(quantiles[part])}" for part in _SHOWN if part in quantiles]
     lines = [
         [_filled(column, rows), *_distinct(approximate, rows)],
         exact,
@@ -76,7 +77,7 @@ def _filled(column: dict[str, Any], rows: int) -> str:
     nan = f", {column['nan']:,} NaN" if column.get("nan") else ""
     if not rows:
         return "no rows"
-    return (f"{column['nulls']:,} nulls ({_share(column['nulls'], rows)})" if column["nulls"] else "no nulls") + nan
+    return (f"{column['nulls']:,} nulls ({share(column['nulls'], rows)})" if column["nulls"] else "no nulls") + nan
 
 
 def _distinct(approximate: dict[str, Any], rows: int) -> list[str]:
@@ -99,12 +100,12 @@ def _frequent(column: dict[str, Any], rows: int, width: int) -> Iterator[Text]:
     if not found or ("quantiles" in column["approximate"] and found[0]["rows"] < _RARE * rows):
         return
     room = min(_VALUE, width - _INDENT - _BAR - 12)
-    texts = [_cut(_value(one["value"]), room) for one in found]
+    texts = [cut(value(one["value"]), room) for one in found]
     beside = max(cell_len(text) for text in texts)
     for text, one in zip(texts, found, strict=True):
         gap = " " * (beside - cell_len(text) + 2)
         bar = _bar(one["rows"] / found[0]["rows"])
-        yield Text.assemble(" " * _INDENT, text, gap, (bar, "cyan"), f" ≈ {_share(one['rows'], rows)}")
+        yield Text.assemble(" " * _INDENT, text, gap, (bar, "cyan"), f" ≈ {share(one['rows'], rows)}")
 
 
 def _bar(part: float) -> str:
@@ -124,30 +125,3 @@ def _wrapped(facts: Sequence[str], width: int) -> Iterator[Text]:
             line = f"{line}   {fact}" if line else fact
     if line:
         yield Text(" " * _INDENT + line)
-
-
-def _share(part: int, whole: int) -> str:
-    share = part / whole
-    return f"{share:.1%}" if share >= 0.001 else "< 0.1%"
-
-
-def _number(value: Any) -> str:
-    if isinstance(value, bool):
-        return _value(value)
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:,.6g}" if isinstance(value, float) else _cut(_value(value), _VALUE)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, str):
-        return " ".join(value.split()) if value.strip() else repr(value)
-    return (
-        str(value).lower() if isinstance(value, bool) else f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
-    )
-
-
-def _cut(text: str, room: int) -> str:
-    short = Text(text)
-    short.truncate(room, overflow="ellipsis")
-    return short.plain

@@ -14,6 +14,7 @@ from ailab_dataproc.statistics_page import facts
 
 BACKENDS = {"numpy": "NumPy", "pandas": "pandas, Dask", "polars": "Polars", "cudf": "cuDF", "tf": "tf", "torch": "torch"}
 _WITHOUT_VALUES = ("type", "count", "nulls", "nan", "lengths", "unit")  # of statistics, what holds no value of a row
+_FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}  # Arrow's names, and everybody's
 _PICTURES = 400  # columns of a page that get a histogram; a page of thousands would be too long to open
 
 
@@ -73,9 +74,14 @@ def _column(
         shape=" × ".join("?" if part is None else str(part) for part in told.get("shape") or ()),
         labels=tuple(map(str, told.get("labels") or ())),
         facts=tuple("  ·  ".join(line) for line in lines),
-        histogram=pictures.histogram(known) if known and drawn and not hidden else None,
+        histogram=_histogram(known, told, hidden=hidden) if known and drawn else None,
         types=types_of(schema.field(name).type) if schema is not None else (),
     )
+
+
+def _histogram(known: Mapping[str, Any], told: Mapping[str, Any], *, hidden: bool) -> str | None:
+    labels = told.get("labels") or ()
+    return pictures.histogram({**known, "pii": hidden}, name=told["name"], labels=labels) if "nulls" in known else None
 
 
 def types_of(type_: pa.DataType) -> tuple[str, ...]:
@@ -87,9 +93,5 @@ def types_of(type_: pa.DataType) -> tuple[str, ...]:
 
 
 def _named(text: str, type_: pa.DataType) -> str:
-    numbers = str(pa.int64()) if pa.types.is_null(type_) else {"halffloat": "float16", "float": "float32", "double": "float64"}.get(
-        str(type_), str(type_)
-    )
-    for same in ("the same integer", "the same float", "of the same"):
-        text = text.replace(same, f"of {numbers}" if same.startswith("of") else numbers)
-    return text
+    name = _FLOATS.get(str(type_), str(type_))
+    return text.replace("the same integer", name).replace("the same float", name).replace("of the same", f"of {name}")

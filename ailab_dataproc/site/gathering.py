@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from ailab_dataproc.columns import describe_columns
 from ailab_dataproc.errors import AilabError, DamagedData
 from ailab_dataproc.manifest import MANIFEST, VERSION_FOLDER, Manifest, parse_manifest, walk
 from ailab_dataproc.settings import Settings
+from ailab_dataproc.site.pictures import lineage
 from ailab_dataproc.storage import Folder
 
 WORDS = ("description", "owner", "license", "citation", "homepage", "arrangement")
@@ -24,11 +25,9 @@ WORDS = ("description", "owner", "license", "citation", "homepage", "arrangement
 class Link:
     """Another dataset's version that this one was made from, or that was made from this one."""
 
-    name: str
-    version: str
-    told: str  # as the lineage says it: with the split and the filters
-    newest: bool  # whether the dataset's own page shows this version
-    known: bool  # whether there is a page of it
+    reference: str  # name:version
+    told: str  # the split and the filters, as the lineage says them
+    page: str | None  # its path from the site's root; None where there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +49,7 @@ class Version:
     manifest: Manifest
     made_from: tuple[Link, ...] = ()
     made_into: tuple[Link, ...] = ()
+    picture: str | None = None  # of the lineage, SVG
     deprecated: str = ""  # why nobody should begin with it; nothing where it is fine
 
 
@@ -92,7 +92,7 @@ class Entry:
     def digest(self) -> str:
         """Changes when a page of this dataset does."""
         parts = [repr((self.name, self.defined, self.problems))]
-        parts += [f"{one.manifest.model_dump_json()}{one.made_from}{one.made_into}" for one in self.versions]
+        parts += [f"{one.manifest.model_dump_json()}{one.made_from}{one.made_into}{one.picture}" for one in self.versions]
         parts += [one.deprecated for one in self.versions]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
@@ -171,32 +171,40 @@ def _define(definition: Definition, problems: list[str]) -> Defined | None:
     )
 
 
-def _linked(entries: Iterable[Entry]) -> list[Entry]:
+def _linked(entries: Sequence[Entry]) -> list[Entry]:
     """The entries, with what each version was made from and what was made from it."""
-    entries = list(entries)
-    newest = {one.name: one.newest.manifest.version for one in entries if one.newest}
-    there = {(one.name, version.manifest.version) for one in entries for version in one.versions}
-
-    def link(name: str, version: str, told: str) -> Link:
-        return Link(name, version, told, newest.get(name) == version, (name, version) in there)
-
-    into: dict[tuple[str, str], list[Link]] = defaultdict(list)
-    from_: dict[tuple[str, str], list[Link]] = defaultdict(list)
-    for one in entries:
-        for version in one.versions:
-            manifest = version.manifest
-            for origin in manifest.lineage.derived_from if manifest.lineage else ():
-                key = (origin.name, origin.version)
-                from_[one.name, manifest.version].append(link(*key, str(origin)))
-                into[key].append(link(one.name, manifest.version, f"{one.name}:{manifest.version}"))
-    return [
-        replace(
-            one,
-            versions=tuple(
-                replace(version, made_from=tuple(from_[key]), made_into=tuple(into[key]))
-                for version in one.versions
-                for key in [(one.name, version.manifest.version)]
-            ),
+    pages = {
+        f"{one.name}:{version.manifest.version}": page_path(
+            one.name, None if version is one.newest else version.manifest.version
         )
         for one in entries
-    ]
+        for version in one.versions
+    }
+    from_: dict[str, list[Link]] = defaultdict(list)
+    into: dict[str, list[Link]] = defaultdict(list)
+    for manifest in (version.manifest for one in entries for version in one.versions):
+        for origin in manifest.lineage.derived_from if manifest.lineage else ():
+            made, source = f"{manifest.name}:{manifest.version}", f"{origin.name}:{origin.version}"
+            from_[made].append(Link(source, str(origin).removeprefix(source), pages.get(source)))
+            into[source].append(Link(made, "", pages[made]))
+    graph = {made: [one.reference for one in links] for made, links in from_.items()}
+
+    def linked(entry: Entry, version: Version) -> Version:
+        this = f"{entry.name}:{version.manifest.version}"
+        if this not in from_ and this not in into:
+            return version
+        root = root_of(pages[this])
+        picture = lineage(this, graph, {one: root + page for one, page in pages.items()})
+        return replace(version, made_from=tuple(from_[this]), made_into=tuple(into[this]), picture=picture)
+
+    return [replace(one, versions=tuple(linked(one, version) for version in one.versions)) for one in entries]
+
+
+def page_path(name: str, version: str | None = None) -> str:
+    """Where a page lies, from the site's root; without a version, the dataset's own."""
+    return f"datasets/{name}/{version}.html" if version else f"datasets/{name}.html"
+
+
+def root_of(path: str) -> str:
+    """The way from a page to the site's root."""
+    return "../" * path.count("/")

@@ -14,7 +14,7 @@ from ailab_dataproc.manifest import Manifest, Prepared
 from ailab_dataproc.report import count_bytes
 from ailab_dataproc.settings import Settings
 from ailab_dataproc.site.columns import Column, columns_of
-from ailab_dataproc.site.gathering import Entry, Link, Version
+from ailab_dataproc.site.gathering import Entry, Link, Version, page_path
 from ailab_dataproc.statistics import read_statistics
 from ailab_dataproc.tables import HIDDEN, cell
 
@@ -64,6 +64,7 @@ class Page:
     made_by: str  # the function
     made_from: tuple[Link, ...]
     made_into: tuple[Link, ...]
+    lineage: str | None  # SVG
     deprecated: str
     provenance: tuple[tuple[str, str], ...]
     problems: tuple[str, ...]
@@ -77,11 +78,6 @@ class Page:
     def types_known(self) -> bool:
         """Whether the types on each backend are known."""
         return any(one.types for one in self.columns)
-
-
-def page_path(name: str, version: str | None = None) -> str:
-    """Where a page lies, from the site's root; without a version, the dataset's own."""
-    return f"datasets/{name}/{version}.html" if version else f"datasets/{name}.html"
 
 
 def defined_page(entry: Entry) -> Page:
@@ -106,6 +102,7 @@ def defined_page(entry: Entry) -> Page:
         made_by="",
         made_from=(),
         made_into=(),
+        lineage=None,
         deprecated="",
         provenance=(),
         problems=entry.problems,
@@ -141,6 +138,7 @@ def version_page(entry: Entry, version: Version, settings: Settings, *, samples:
         made_by=manifest.lineage.function if manifest.lineage else "",
         made_from=version.made_from,
         made_into=version.made_into,
+        lineage=version.picture,
         deprecated=version.deprecated,
         provenance=tuple(_provenance(manifest)),
         problems=tuple(problems),

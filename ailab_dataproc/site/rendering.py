@@ -12,8 +12,8 @@ from typing import Any
 
 from ailab_dataproc import __version__
 from ailab_dataproc.site.columns import BACKENDS
-from ailab_dataproc.site.gathering import Entry, Gathered, Link
-from ailab_dataproc.site.pages import Page, page_path, paragraphs, rows_of, size_of
+from ailab_dataproc.site.gathering import Entry, Gathered, page_path, root_of
+from ailab_dataproc.site.pages import Page, paragraphs, rows_of, size_of
 
 # What a page may load: its own files. `frame-ancestors` counts only where a server sends it.
 POLICY = (
@@ -98,7 +98,7 @@ def dataset_page(page: Page) -> str:
     """A version's page."""
     path = page_path(page.name, None if page.newest else page.version)
     return _render(
-        "dataset.html.jinja", root="../" * path.count("/"), page=page, backends=list(BACKENDS.values()), link=_link
+        "dataset.html.jinja", root=root_of(path), page=page, backends=list(BACKENDS.values())
     )
 
 
@@ -114,10 +114,6 @@ def look() -> str:
 def _searched(column: dict[str, Any]) -> list[str]:
     said = " ".join(part for part in (column["meaning"], column["unit"]) if part)
     return [column["name"], " ".join([said, *map(str, column.get("labels") or ())])]
-
-
-def _link(one: Link) -> str:
-    return page_path(one.name, None if one.newest else one.version)
 
 
 def _render(template: str, **values: Any) -> str:
