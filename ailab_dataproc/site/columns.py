@@ -12,7 +12,14 @@ from ailab_dataproc.schema import contract
 from ailab_dataproc.site import pictures
 from ailab_dataproc.statistics_page import facts
 
-BACKENDS = {"numpy": "NumPy", "pandas": "pandas, Dask", "polars": "Polars", "cudf": "cuDF", "tf": "tf", "torch": "torch"}
+BACKENDS = {
+    "numpy": "NumPy",
+    "pandas": "pandas, Dask",
+    "polars": "Polars",
+    "cudf": "cuDF",
+    "tf": "tf",
+    "torch": "torch",
+}
 _WITHOUT_VALUES = ("type", "count", "nulls", "nan", "lengths", "unit")  # of statistics, what holds no value of a row
 _FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}  # Arrow's names, and everybody's
 _PICTURES = 400  # columns of a page that get a histogram; a page of thousands would be too long to open
@@ -57,7 +64,12 @@ def columns_of(
 
 
 def _column(
-    told: Mapping[str, Any], schema: pa.Schema | None, statistics: Mapping[str, Any] | None, *, hidden: bool, drawn: bool
+    told: Mapping[str, Any],
+    schema: pa.Schema | None,
+    statistics: Mapping[str, Any] | None,
+    *,
+    hidden: bool,
+    drawn: bool,
 ) -> Column:
     name = told["name"]
     known = dict(statistics["columns"].get(name) or {}) if statistics else {}
@@ -71,7 +83,7 @@ def _column(
         meaning=told["meaning"],
         unit=told["unit"],
         pii=hidden,
-        shape=" × ".join("?" if part is None else str(part) for part in told.get("shape") or ()),
+        shape=" x ".join("?" if part is None else str(part) for part in told.get("shape") or ()),
         labels=tuple(map(str, told.get("labels") or ())),
         facts=tuple("  ·  ".join(line) for line in lines),
         histogram=_histogram(known, told, hidden=hidden) if known and drawn else None,

@@ -92,7 +92,9 @@ class Entry:
     def digest(self) -> str:
         """Changes when a page of this dataset does."""
         parts = [repr((self.name, self.defined, self.problems))]
-        parts += [f"{one.manifest.model_dump_json()}{one.made_from}{one.made_into}{one.picture}" for one in self.versions]
+        parts += [
+            f"{one.manifest.model_dump_json()}{one.made_from}{one.made_into}{one.picture}" for one in self.versions
+        ]
         parts += [one.deprecated for one in self.versions]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 

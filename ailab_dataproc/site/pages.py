@@ -235,7 +235,9 @@ def _provenance(manifest: Manifest) -> list[tuple[str, str]]:
     """How the version was made; only what says something to people."""
     told = manifest.provenance
     found = [("Fingerprint", manifest.fingerprint)]
-    found += [(label, str(told[key])) for key, label in (("git_commit", "Git commit"), ("runner", "Runner")) if told.get(key)]
+    found += [
+        (label, str(told[key])) for key, label in (("git_commit", "Git commit"), ("runner", "Runner")) if told.get(key)
+    ]
     if isinstance(told.get("versions"), dict):
         found.append(("Made with", ", ".join(f"{name} {version}" for name, version in told["versions"].items())))
     return found

@@ -16,9 +16,7 @@ from ailab_dataproc.site.gathering import Entry, Gathered, page_path, root_of
 from ailab_dataproc.site.pages import Page, paragraphs, rows_of, size_of
 
 # What a page may load: its own files. `frame-ancestors` counts only where a server sends it.
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
-)
+POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
 
@@ -97,9 +95,7 @@ def search_script(entries: Iterable[Entry]) -> str:
 def dataset_page(page: Page) -> str:
     """A version's page."""
     path = page_path(page.name, None if page.newest else page.version)
-    return _render(
-        "dataset.html.jinja", root=root_of(path), page=page, backends=list(BACKENDS.values())
-    )
+    return _render("dataset.html.jinja", root=root_of(path), page=page, backends=list(BACKENDS.values()))
 
 
 @cache
