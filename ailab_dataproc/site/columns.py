@@ -85,7 +85,7 @@ def _column(
         pii=hidden,
         shape=" x ".join("?" if part is None else str(part) for part in told.get("shape") or ()),
         labels=tuple(map(str, told.get("labels") or ())),
-        facts=tuple("  ·  ".join(line) for line in lines),
+        facts=tuple(" · ".join(line).replace("length · ", "length ") for line in lines if line[0] != "≈ below"),
         histogram=_histogram(known, told, hidden=hidden) if known and drawn else None,
         types=types_of(schema.field(name).type) if schema is not None else (),
     )

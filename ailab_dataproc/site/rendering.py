@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from ailab_dataproc.site.pages import Page, paragraphs, rows_of, size_of
 
 # What a page may load: its own files. `frame-ancestors` counts only where a server sends it.
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
+_CODE = re.compile(r"``([^`]+)``|(?<!`)`([^`\n]+)`(?!`)")
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
 
@@ -127,7 +129,7 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["breakable"] = _breakable
+    made.filters |= {"breakable": _breakable, "words": _words}
     return made
 
 
@@ -136,3 +138,10 @@ def _breakable(text: str) -> Any:
     from markupsafe import Markup, escape
 
     return Markup(str(escape(text)).replace("/", "/<wbr>").replace("_", "_<wbr>"))  # noqa: S704 - escaped before
+
+
+def _words(text: str) -> Any:
+    """A description, its ``code`` between backticks set as such."""
+    from markupsafe import Markup, escape
+
+    return Markup(_CODE.sub(lambda found: f"<code>{found[1] or found[2]}</code>", str(escape(text))))  # noqa: S704 - escaped before
