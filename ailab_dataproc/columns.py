@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,7 @@ import pyarrow as pa
 from ailab_dataproc.errors import InvalidDefinition
 
 
-def column(
+def column(  # noqa: PLR0913 - all but the first three have a name and a default
     name: str,
     type: pa.DataType,
     meaning: str = "",
@@ -20,6 +21,7 @@ def column(
     unit: str = "",
     pii: bool = False,
     shape: Sequence[int | None] | None = None,
+    labels: Sequence[str] = (),
 ) -> pa.Field:
     """Declare one column.
 
@@ -32,6 +34,7 @@ def column(
         pii: whether it holds personal data; such a column is loaded only with ``allow_pii=True``.
         shape: for a fixed-size list, the shape of the array that a row holds, such as ``(28, 28)``; for bytes that are
             encoded images, that of the pixels: ``(28, 28, 1)``, or ``(None, None, 3)`` where sizes differ.
+        labels: of integers (also in lists, or the pixels of encoded images), what 0, 1, 2, … stand for.
 
     Returns:
         A ``pa.field`` whose metadata carry the meaning.
@@ -41,6 +44,8 @@ def column(
     metadata = {"description": meaning, "unit": unit, "pii": "true" if pii else ""}
     if shape is not None:
         metadata["shape"] = ",".join("?" if part is None else str(part) for part in _checked(shape, name, type))
+    if labels:
+        metadata["labels"] = json.dumps(_checked_labels(labels, name, type), ensure_ascii=False)
     return pa.field(name, type, nullable=nullable, metadata={k: v for k, v in metadata.items() if v})
 
 
@@ -67,6 +72,12 @@ def shape(field_: pa.Field) -> tuple[int | None, ...] | None:
     return (field_.type.list_size,) if pa.types.is_fixed_size_list(field_.type) else None
 
 
+def labels(field_: pa.Field) -> tuple[str, ...]:
+    """What the integers 0, 1, 2, … of a column stand for; nothing where they stand for themselves."""
+    text = _meta(field_, "labels")
+    return tuple(json.loads(text)) if text else ()
+
+
 def describe_columns(schema: pa.Schema) -> list[dict[str, Any]]:
     """The columns for people and scripts."""
     return [
@@ -78,6 +89,7 @@ def describe_columns(schema: pa.Schema) -> list[dict[str, Any]]:
             "unit": unit(one),
             "pii": is_pii(one),
             "shape": list(shape(one) or ()) or None,
+            "labels": list(labels(one)) or None,
         }
         for one in schema
     ]
@@ -96,6 +108,24 @@ def _checked(shape: Sequence[int | None], name: str, type: pa.DataType) -> Seque
             "Declare pa.list_(value_type, size) with the shape's number of values, or pa.binary() for encoded images."
         )
     return shape
+
+
+def _checked_labels(labels: Sequence[str], name: str, type: pa.DataType) -> list[str]:
+    found = list(labels)
+    if isinstance(labels, str) or not all(isinstance(one, str) and one.strip() and "\n" not in one for one in found):
+        raise InvalidDefinition(
+            f"column {name!r}: labels={labels!r} are no list of names of one line. Write labels=['cat', 'dog']: 0 is a cat."
+        )
+    if len(set(found)) < len(found):
+        twice = next(one for number, one in enumerate(found) if one in found[:number])
+        raise InvalidDefinition(f"column {name!r}: two numbers have the label {twice!r}. Give each its own.")
+    while pa.types.is_nested(type) and not pa.types.is_struct(type):
+        type = type.value_type
+    if not (pa.types.is_integer(type) or pa.types.is_binary(type) or pa.types.is_large_binary(type)):
+        raise InvalidDefinition(
+            f"column {name!r}: has labels and is {type}, wanted integers or encoded images. Leave the labels out."
+        )
+    return found
 
 
 def _meta(field_: pa.Field, key: str) -> str:

@@ -22,7 +22,7 @@ LAYERS = (
     ("gpus",),
     ("columns", "dataset", "schema", "sizing", "literals"),
     ("manifest", "splits", "sampling", "filters", "guarantees", "pruning", "edge_cases", "calibration"),
-    ("backends", "batching", "decoding", "report"),
+    ("backends", "batching", "decoding", "images", "report"),
     ("selecting",),
     ("choosing",),
     ("planning",),

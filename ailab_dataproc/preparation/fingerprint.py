@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from ailab_dataproc import storage, urls
-from ailab_dataproc.columns import is_pii, shape
+from ailab_dataproc.columns import is_pii, labels, shape
 from ailab_dataproc.dataset import Dataset, Source
 from ailab_dataproc.errors import InvalidDefinition, StorageFailed
 from ailab_dataproc.functions import Known
@@ -78,7 +78,9 @@ def lineage_parts(lineage: Lineage) -> dict[str, str]:
 
 def schema_part(schema: pa.Schema) -> str:
     """The columns, without what they mean."""
-    return _hash([(one.name, str(one.type), one.nullable, shape(one), is_pii(one)) for one in schema])
+    told = [(one.name, str(one.type), one.nullable, shape(one), is_pii(one)) for one in schema]
+    named = {one.name: labels(one) for one in schema if labels(one)}
+    return _hash([told, named] if named else told)
 
 
 def layout_part(layout: Layout, formats: Sequence[str]) -> str:
@@ -162,7 +164,9 @@ def _code(dataset: Dataset) -> list[str]:
                 )
             found.add(told)
             function = function.func
-        if function:
+        if isinstance(function, Known):
+            found.add(function.code)
+        elif function:
             found.add(_stripped(_source_of(_routine(function, f"{dataset.name}: {key}"))))
     return sorted(found)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import types
 
-from ailab_dataproc.columns import meaning, shape, unit
+from ailab_dataproc.columns import labels, meaning, shape, unit
 from ailab_dataproc.dataset import Dataset
 from ailab_dataproc.preparation import example
 
@@ -96,6 +96,8 @@ def write_metadata(
 
 def _feature(lib: Any, column: pa.Field) -> Any:
     kind, doc = column.type, _doc(column)
+    if labels(column) and types.is_integer(kind) and not column.nullable:
+        return lib.ClassLabel(names=list(labels(column)), doc=doc)
     if example.stored_as(kind) is not None:
         return _scalar(lib, kind, doc, column.nullable)
     if types.is_struct(kind):
@@ -103,7 +105,7 @@ def _feature(lib: Any, column: pa.Field) -> Any:
     if example.is_list(kind):
         if types.is_float64(kind.value_type):
             return lib.Tensor(shape=(None,), dtype=np.float64, encoding="bytes", doc=doc)
-        return lib.Sequence(_items(lib, kind.value_type), doc=doc)
+        return lib.Sequence(_items(lib, kind.value_type, labels(column)), doc=doc)
     sizes: list[int] = []
     while types.is_fixed_size_list(kind):
         sizes.append(kind.list_size)
@@ -113,8 +115,12 @@ def _feature(lib: Any, column: pa.Field) -> Any:
     return lib.Tensor(shape=declared or tuple(sizes), dtype=_dtype(kind), encoding=encoding, doc=doc)
 
 
-def _items(lib: Any, kind: pa.DataType) -> Any:
-    return lib.Sequence(_items(lib, kind.value_type)) if example.is_list(kind) else _scalar(lib, kind, None, False)
+def _items(lib: Any, kind: pa.DataType, names: Sequence[str]) -> Any:
+    if example.is_list(kind):
+        return lib.Sequence(_items(lib, kind.value_type, names))
+    if names and types.is_integer(kind):
+        return lib.ClassLabel(names=list(names))
+    return _scalar(lib, kind, None, nullable=False)
 
 
 def _scalar(lib: Any, kind: pa.DataType, doc: str | None, nullable: bool) -> Any:

@@ -10,5 +10,6 @@ from __future__ import annotations
 
 from ailab_dataproc.site.pictures.histogram import histogram
 from ailab_dataproc.site.pictures.lineage import lineage
+from ailab_dataproc.site.pictures.previews import Preview, can_preview, preview
 
-__all__ = ["histogram", "lineage"]
+__all__ = ["Preview", "can_preview", "histogram", "lineage", "preview"]

@@ -40,12 +40,10 @@ def histogram(column: Mapping[str, Any], *, name: str = "", labels: Sequence[str
     if given is None and not column["nulls"]:
         return None
     given = given or {"kind": "fill", "told": f"{share(column['count'], rows)} of the rows hold a value"}
-    missing = f"{share(column['nulls'], rows)} null" if column["nulls"] else ""
-    given["told"] += f"; {missing}" if missing else ""
+    given["missing"] = f"{share(column['nulls'], rows)} null" if column["nulls"] else ""
+    given["told"] += f"; {given['missing']}" if given["missing"] else ""
     filled = round(WIDTH * column["count"] / rows, 1)
-    return draw(
-        "histogram.svg.jinja", width=WIDTH, height=HEIGHT, name=plain(name), filled=filled, missing=missing, **given
-    )
+    return draw("histogram.svg.jinja", width=WIDTH, height=HEIGHT, name=plain(name), filled=filled, **given)
 
 
 def _distribution(found: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str, Any]:

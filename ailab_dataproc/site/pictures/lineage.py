@@ -65,7 +65,8 @@ def _turned(made_from: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
 
 def _steps(this: str, beside: Mapping[str, Iterable[str]]) -> list[list[str]]:
     """What is one step away, two, …; each version where it is first met."""
-    found, seen, latest = [], {this}, [this]
+    found: list[list[str]] = []
+    seen, latest = {this}, [this]
     while len(found) < _STEPS:
         latest = sorted({one for name in latest for one in beside.get(name, ())} - seen)
         if not latest:
