@@ -61,7 +61,7 @@ def _version(folder: Path, name: str, number: int, draw: random.Random) -> None:
         index_checksum="",
         files={"statistics.json": f"sha256:{hashlib.sha256(statistics).hexdigest()}"},
         owner=OWNERS[len(name) % len(OWNERS)],
-        description=f"{name.rsplit('/', 1)[-1]}: one row a thing that happened.\n\nFrom the logs of {name.split('/')[0]}.",
+        description="One row is a thing that happened.\n\nFrom the logs of the service, cleaned of robots.",
         release_notes={f"1.{one}.0": f"Change number {one}." for one in range(number + 1)},
     )
     (folder / "manifest.json").write_text(made.model_dump_json(), encoding="utf-8")

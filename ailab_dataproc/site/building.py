@@ -16,8 +16,8 @@ from typing import Any
 from ailab_dataproc.machine import processors
 from ailab_dataproc.settings import Settings
 from ailab_dataproc.site.folder import read_state, replacing, write_state
-from ailab_dataproc.site.gathering import Entry, gather, page_path
-from ailab_dataproc.site.pages import Page, defined_page, version_page
+from ailab_dataproc.site.gathering import Entry, gather
+from ailab_dataproc.site.pages import defined_page, version_page
 from ailab_dataproc.site.rendering import STATIC, dataset_page, index_page, look, search_script
 
 DEFAULT = "catalog_site"  # the folder, where none is named
@@ -74,12 +74,12 @@ def build(
         changed = []
         for entry in gathered.entries:
             old = known.get(entry.name)
-            if old and old["digest"] == entry.digest and _kept(entry, target, new):
+            if old and old["digest"] == entry.digest and _kept(old["files"], target, new):
                 pages[entry.name] = old
             else:
                 changed.append(entry)
-        for entry, problems in zip(changed, _write_all(changed, settings, new, samples, workers), strict=True):
-            pages[entry.name] = {"digest": entry.digest, "problems": problems}
+        for entry, told in zip(changed, _write_all(changed, settings, new, samples, workers), strict=True):
+            pages[entry.name] = {"digest": entry.digest, **told}
         problems = [("", told) for told in gathered.problems]
         problems += [(entry.name, told) for entry in gathered.entries for told in pages[entry.name]["problems"]]
         shutil.copytree(STATIC, new / "static")
@@ -90,23 +90,17 @@ def build(
         folder=str(target),
         datasets=len(gathered.entries),
         versions=sum(len(one.versions) for one in gathered.entries),
-        written=sum(len(_paths(one)) for one in changed),
+        written=sum(one.endswith(".html") for entry in changed for one in pages[entry.name]["files"]),
         seconds=round(time.perf_counter() - begun, 3),
         problems=tuple(problems),
     )
 
 
-def _paths(entry: Entry) -> list[str]:
-    """The pages of a dataset: its own, and one for each older version."""
-    return [page_path(entry.name), *(page_path(entry.name, one.manifest.version) for one in entry.versions[1:])]
-
-
-def _kept(entry: Entry, old: Path, new: Path) -> bool:
-    """Take over the pages of a dataset that is as it was; False where one is gone."""
-    paths = _paths(entry)
-    if not all((old / one).is_file() for one in paths):
+def _kept(files: Sequence[str], old: Path, new: Path) -> bool:
+    """Take over the files of a dataset that is as it was; False where one is gone."""
+    if not all((old / one).is_file() for one in files):
         return False
-    for one in paths:
+    for one in files:
         (new / one).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(old / one, new / one)
     return True
@@ -114,10 +108,10 @@ def _kept(entry: Entry, old: Path, new: Path) -> bool:
 
 def _write_all(
     entries: Sequence[Entry], settings: Settings, new: Path, samples: bool, workers: int | None
-) -> list[list[str]]:
-    """Write the pages of these datasets, in several processes where there are many; the problems of each."""
+) -> list[dict[str, Any]]:
+    """Write the pages of these datasets, in several processes where there are many; for each what `write_pages` tells."""
     write = partial(write_pages, settings=settings, folder=new, samples=samples)
-    many = sum(len(_paths(one)) for one in entries)
+    many = sum(len(one.versions) for one in entries)
     used = workers or (1 if many <= _FEW else processors())
     if used == 1:
         return [write(one) for one in entries]
@@ -125,15 +119,17 @@ def _write_all(
         return list(pool.map(write, entries, chunksize=_AT_A_TIME))
 
 
-def write_pages(entry: Entry, *, settings: Settings, folder: Path, samples: bool) -> list[str]:
-    """Write the pages of one dataset.
+def write_pages(entry: Entry, *, settings: Settings, folder: Path, samples: bool) -> dict[str, Any]:
+    """Write the pages of one dataset, and the images that they show.
 
     Returns:
-        What was wrong with it.
+        The ``files``, and the ``problems`` that were met.
     """
-    pages: list[Page] = [version_page(entry, one, settings, samples=samples) for one in entry.versions]
-    pages = pages or [defined_page(entry)]
-    for path, page in zip(_paths(entry), pages, strict=True):
+    pages = [version_page(entry, one, settings, samples=samples) for one in entry.versions] or [defined_page(entry)]
+    files: dict[str, bytes] = {}
+    for page in pages:
+        files |= {page.path: dataset_page(page).encode(), **page.pictures}
+    for path, content in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(dataset_page(page), encoding="utf-8")
-    return list(pages[0].problems)
+        (folder / path).write_bytes(content)
+    return {"files": list(files), "problems": list(next(one for one in pages if one.newest).problems)}

@@ -64,8 +64,8 @@ class Entry:
 
     @property
     def newest(self) -> Version | None:
-        """The version that a load takes where none is named."""
-        return self.versions[0] if self.versions else None
+        """The version that a load takes where none is named: the newest that isn't deprecated, if there is one."""
+        return next((one for one in self.versions if not one.deprecated), next(iter(self.versions), None))
 
     @property
     def words(self) -> dict[str, str]:

@@ -8,25 +8,15 @@ from typing import Any
 
 from ailab_dataproc import storage
 from ailab_dataproc.backends import BACKENDS
-from ailab_dataproc.describing import first_rows, ways_to_load
+from ailab_dataproc.describing import ways_to_load
 from ailab_dataproc.errors import AilabError, NotPrepared
 from ailab_dataproc.manifest import Manifest, Prepared
 from ailab_dataproc.report import count_bytes
 from ailab_dataproc.settings import Settings
 from ailab_dataproc.site.columns import Column, columns_of
 from ailab_dataproc.site.gathering import Entry, Link, Version, page_path
+from ailab_dataproc.site.samples import Sample, sample_of
 from ailab_dataproc.statistics import read_statistics
-from ailab_dataproc.tables import HIDDEN, cell
-
-SAMPLE_ROWS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """The first rows of a version."""
-
-    columns: tuple[tuple[str, bool], ...]  # name, and whether its values are hidden
-    rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +63,17 @@ class Page:
     def linked(self) -> bool:
         """Whether the homepage may be a link: never one that runs code."""
         return self.homepage.lower().startswith(("https://", "http://"))
+
+    @property
+    def path(self) -> str:
+        """Where the page lies, from the site's root."""
+        return page_path(self.name, None if self.newest else self.version)
+
+    @property
+    def pictures(self) -> dict[str, bytes]:
+        """The files of the page's images, from the site's root."""
+        images = [one for _, ours in (self.sample.images if self.sample else ()) for one in ours]
+        return {f"datasets/{self.name}/{one.file}": one.content for one in images if one.file}
 
     @property
     def types_known(self) -> bool:
@@ -133,7 +134,7 @@ def version_page(entry: Entry, version: Version, settings: Settings, *, samples:
         sizes=tuple((kind, count_bytes(size)) for kind, size in manifest.bytes.items()),
         location=prepared.folder.url,
         load=tuple(lines.items()),
-        sample=_sample(entry, manifest, settings, problems) if samples and newest else None,
+        sample=_sample(entry, prepared, split, problems) if samples and newest and split else None,
         versions=_versions(entry, manifest),
         made_by=manifest.lineage.function if manifest.lineage else "",
         made_from=version.made_from,
@@ -185,21 +186,12 @@ def _statistics(prepared: Prepared, problems: list[str]) -> tuple[str, dict[str,
         return split, None
 
 
-def _sample(entry: Entry, manifest: Manifest, settings: Settings, problems: list[str]) -> Sample | None:
-    names = [one["name"] for one in manifest.columns]
-    free = [one for one in names if one not in entry.personal]
-    if not free:
-        return None
+def _sample(entry: Entry, prepared: Prepared, split: str, problems: list[str]) -> Sample | None:
     try:
-        found = first_rows(
-            f"{manifest.name}:{manifest.version}", settings, count=SAMPLE_ROWS, columns=free, allow_pii=False
-        )
+        return sample_of(prepared, split, entry.personal)
     except AilabError as error:
         problems.append(str(error))
         return None
-    shown = set(free) - set(found.hidden)
-    rows = tuple(tuple(cell(row[one]) if one in shown else HIDDEN for one in names) for row in found.rows)
-    return Sample(tuple((one, one not in shown) for one in names), rows) if rows else None
 
 
 def _versions(entry: Entry, shown: Manifest | None) -> tuple[VersionLine, ...]:

@@ -96,8 +96,7 @@ def search_script(entries: Iterable[Entry]) -> str:
 
 def dataset_page(page: Page) -> str:
     """A version's page."""
-    path = page_path(page.name, None if page.newest else page.version)
-    return _render("dataset.html.jinja", root=root_of(path), page=page, backends=list(BACKENDS.values()))
+    return _render("dataset.html.jinja", root=root_of(page.path), page=page, backends=list(BACKENDS.values()))
 
 
 @cache
