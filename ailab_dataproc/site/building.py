@@ -109,7 +109,7 @@ def _kept(files: Sequence[str], old: Path, new: Path) -> bool:
 def _write_all(
     entries: Sequence[Entry], settings: Settings, new: Path, samples: bool, workers: int | None
 ) -> list[dict[str, Any]]:
-    """Write the pages of these datasets, in several processes where there are many; for each what `write_pages` tells."""
+    """Write the pages of these datasets, in several processes where they are many; for each what was told."""
     write = partial(write_pages, settings=settings, folder=new, samples=samples)
     many = sum(len(one.versions) for one in entries)
     used = workers or (1 if many <= _FEW else processors())
