@@ -52,6 +52,7 @@ HEAVY = (
     "numpy",
     "torch",
     "PIL",
+    "jinja2",
 )
 
 

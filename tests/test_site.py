@@ -7,7 +7,11 @@ import http.client
 import json
 import re
 import shutil
+import signal
+import subprocess
+import sys
 import threading
+import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -380,7 +384,7 @@ def test_the_server_answers_to_no_other_name(people, site):
 
 
 def test_a_taken_port_is_one_sentence(people, site):
-    with served(site()) as server, pytest.raises(StorageFailed, match="is taken on 127.0.0.1"):
+    with served(site()) as server, pytest.raises(StorageFailed, match=r"is taken on 127\.0\.0\.1"):
         Site(".", server.server_port)
 
 
@@ -389,3 +393,25 @@ def test_what_is_watched_changes_with_a_version(people, make, data_dir):
     assert signature(Settings(data_dir=data_dir)) == before
     make()
     assert signature(Settings(data_dir=data_dir)) != before
+
+
+def test_the_command_serves_builds_again_on_a_change_and_ends_by_ctrl_c(people, make, tmp_path, data_dir):
+    words = ["catalog", "serve", "-o", str(tmp_path / "site"), "--data-dir", data_dir, "--port", "0"]
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "ailab_dataproc", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            assert "1 version, " in process.stdout.readline()
+            url = re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())[0]
+            make()
+            assert "2 versions, 1 page written" in process.stdout.readline()
+            with urllib.request.urlopen(f"{url}datasets/test/clicks.html", timeout=30) as answer:  # noqa: S310 - it is http
+                assert "wörd 0" in answer.read().decode()
+            process.send_signal(signal.SIGINT)
+            assert process.stdout.read() == "ended\n"
+            assert process.wait(30) == 0
+        finally:
+            process.kill()

@@ -20,6 +20,13 @@ CHROMIUM = next(
 )
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")
 MANY = 60
+DEFINITION = """
+import pyarrow as pa
+from ailab_dataproc import Dataset, column
+name, *meaning = {column},
+schema = pa.schema([column(name, pa.int64(), *meaning)])
+dataset = Dataset(name="zoo/{name}", version="1.0.0", schema=schema, splits={{"train": "a.csv"}})
+"""
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +37,12 @@ def folder(tmp_path_factory):
     manifest = place / "data" / names[0] / "1.2.0" / "manifest.json"
     text = manifest.read_text(encoding="utf-8")
     manifest.write_text(text.replace("One row is", "<script>document.title='run'</script><img src=x onerror=alert(1)>"))
-    return Path(build(Settings(data_dir=str(place / "data")), place / "site", samples=False).folder)
+    for name, column in (("zebra", '"a"'), ("by_column", '"zebra"'), ("by_a_meaning", '"b", "kind of zebra"')):
+        file = place / "definitions" / "zoo" / f"{name}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(DEFINITION.format(name=name, column=column), encoding="utf-8")
+    settings = Settings(data_dir=str(place / "data"), datasets=(str(place / "definitions"),))
+    return Path(build(settings, place / "site", samples=False).folder)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +98,7 @@ def test_typing_narrows_the_list_and_tells_how_many(opened):
     page = opened()
     everything = len(shown(page))
     page.locator("#query").press_sequentially("impressions")
-    assert all("impressions" in one for one in shown(page))
+    assert "impressions" in shown(page)[0]
     assert 0 < len(shown(page)) < everything
     assert count(page) == f"{len(shown(page))} of {everything} datasets"
     assert page.locator("#count").get_attribute("aria-live") == "polite"
@@ -102,28 +114,8 @@ def test_every_word_must_be_found(opened):
 
 def test_a_name_stands_before_a_column_and_a_column_before_a_meaning(opened):
     page = opened()
-    page.evaluate(
-        """() => {
-            const list = document.getElementById("datasets");
-            const names = ["z/label", "a/by_meaning", "b/by_column"];
-            const columns = [[], [["x", "the Label"]], [["label", ""]]];
-            window.made = names.map((name, i) => [name, "", "", columns[i]]);
-        }"""
-    )
-    page.evaluate(
-        """async () => {
-            const list = document.getElementById("datasets");
-            list.replaceChildren(...[...list.children].slice(0, 3));
-            [...list.querySelectorAll(".what a")].forEach((one, i) => (one.textContent = window.made[i][0]));
-            window.catalog = window.made;
-            document.getElementById("query").replaceWith(document.getElementById("query").cloneNode());
-            const script = document.createElement("script");
-            script.src = "static/search.js?again";
-            await new Promise((done) => { script.onload = done; document.head.append(script); });
-        }"""
-    )
-    page.fill("#query", "label")
-    assert shown(page) == ["z/label", "b/by_column", "a/by_meaning"]
+    page.fill("#query", "zebra")
+    assert shown(page) == ["zoo/zebra", "zoo/by_column", "zoo/by_a_meaning"]
 
 
 def test_japanese_is_found_in_any_width(opened):
@@ -131,7 +123,7 @@ def test_japanese_is_found_in_any_width(opened):
     page.fill("#query", "検索語")
     assert len(shown(page)) == MANY
     assert "検索語: what was typed" in page.locator("#datasets li:not([hidden]) .hit").first.inner_text()
-    page.fill("#query", "ｐｒｉｃｅ　winning")
+    page.fill("#query", "\uff50\uff52\uff49\uff43\uff45\u3000winning")  # full-width "price", and space
     assert len(shown(page)) == MANY
     page.fill("#query", "検索チーム")
     assert 0 < len(shown(page)) < MANY
@@ -241,7 +233,8 @@ def test_the_site_works_as_plain_files(opened, folder):
     assert shown(page)
     page.fill("#query", "")
     page.locator(".what a").first.click()
-    assert page.locator("h1").is_visible()
+    page.wait_for_url("**/datasets/**")
+    assert page.locator(".crumbs").is_visible()
 
 
 def test_pages_have_landmarks_headings_and_named_controls(opened):
@@ -267,7 +260,8 @@ _CONTRAST = """() => {
     return [...canvas.getImageData(0, 0, 1, 1).data];
   };
   const light = (colour) => {
-    const [r, g, b] = parts(colour).map((one) => one / 255).map((one) => (one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4));
+    const linear = (one) => (one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4);
+    const [r, g, b] = parts(colour).map((one) => linear(one / 255));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
   const ground = (one) => {

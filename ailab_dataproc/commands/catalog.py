@@ -77,11 +77,7 @@ def serve(folder: str, samples: bool, port: int, data_dir: str | None) -> None:
     """
     from ailab_dataproc.site.serving import serve as serve_
 
-    serve_(settings_of(data_dir), folder, port=port, samples=samples, told=_tell, ready=_ready)
-
-
-def _ready(url: str) -> None:
-    click.echo(f"serving {url}; Ctrl-C ends it")
+    serve_(settings_of(data_dir), folder, port=port, samples=samples, told=_tell, say=click.echo)
 
 
 def _tell(made: Built) -> None:

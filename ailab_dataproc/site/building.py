@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import signal
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -115,8 +116,13 @@ def _write_all(
     used = workers or (1 if many <= _FEW else processors())
     if used == 1:
         return [write(one) for one in entries]
-    with ProcessPoolExecutor(used, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(used, multiprocessing.get_context("spawn"), initializer=ignore_interrupts) as pool:
         return list(pool.map(write, entries, chunksize=_AT_A_TIME))
+
+
+def ignore_interrupts() -> None:
+    """Leave Ctrl-C to the process that started this one, which ends it in good order."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def write_pages(entry: Entry, *, settings: Settings, folder: Path, samples: bool) -> dict[str, Any]:

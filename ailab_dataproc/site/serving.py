@@ -21,7 +21,7 @@ from ailab_dataproc import catalog, storage
 from ailab_dataproc.errors import AilabError, StorageFailed
 from ailab_dataproc.manifest import VERSION_FOLDER, walk
 from ailab_dataproc.settings import Settings
-from ailab_dataproc.site.building import DEFAULT, Built, build
+from ailab_dataproc.site.building import DEFAULT, Built, build, ignore_interrupts
 from ailab_dataproc.site.folder import STATE
 from ailab_dataproc.site.rendering import POLICY
 
@@ -124,7 +124,7 @@ def serve(
     port: int,
     samples: bool,
     told: Callable[[Built], None],
-    ready: Callable[[str], None],
+    say: Callable[[str], None],
 ) -> None:
     """Build the site and serve it until Ctrl-C.
 
@@ -134,27 +134,27 @@ def serve(
         port: where; 0 takes a free one.
         samples: see `build`.
         told: is given what each build did.
-        ready: is given the address.
+        say: is given the address, and why a later build failed.
 
     Raises:
         StorageFailed: the port is taken.
     """
+    make = partial(build, settings, folder, samples=samples)
     with Site(os.path.abspath(os.path.expanduser(folder)), port) as server:
         seen = signature(settings)
-        told(build(settings, folder, samples=samples))
+        told(make())
         over = threading.Event()
-        watch = threading.Thread(
-            target=_watch, args=(settings, folder, samples, seen, over, told), name="catalog-watch", daemon=True
-        )
+        look = partial(signature, settings)
+        watch = threading.Thread(target=_watch, args=(make, look, seen, over), kwargs={"told": told, "say": say})
         watch.start()
-        ready(server.url)
+        say(f"serving {server.url}; Ctrl-C ends it")
         try:
             server.serve_forever()
         except KeyboardInterrupt:  # the way to end it
-            pass
+            say("ended")
         finally:
             over.set()
-            watch.join(_LOOK)
+            watch.join()
 
 
 def signature(settings: Settings) -> str:
@@ -170,18 +170,26 @@ def signature(settings: Settings) -> str:
 
 
 def _watch(
-    settings: Settings,
-    folder: str | os.PathLike[str],
-    samples: bool,
+    make: Callable[[], Built],
+    look: Callable[[], str],
     seen: str,
     over: threading.Event,
+    *,
     told: Callable[[Built], None],
+    say: Callable[[str], None],
 ) -> None:
+    """Build again whenever a look tells something new, until it is over."""
     while not over.wait(_LOOK):
-        now = signature(settings)
-        if now == seen:
-            continue
-        seen = now
-        # A process of its own: definitions are run once in a process, and one that fails harms nobody.
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            told(pool.submit(build, settings, folder, samples=samples).result())
+        try:
+            now = look()
+            if now != seen:
+                seen = now
+                told(_apart(make))
+        except AilabError as error:  # a bucket that doesn't answer: the last site stays, and the next look may do
+            say(f"! {error}")
+
+
+def _apart(make: Callable[[], Built]) -> Built:
+    """Build in a process of its own: a definition is run once in a process, and a failure there harms nobody."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=ignore_interrupts) as pool:
+        return pool.submit(make).result()
