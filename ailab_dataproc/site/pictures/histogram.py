@@ -36,7 +36,8 @@ def histogram(column: Mapping[str, Any], *, name: str = "", labels: Sequence[str
     if "histogram" in found and not labels:
         given = _distribution(found, column)
     elif frequent:
-        given = _values(frequent, rows, labels)
+        named = [_named(one["value"], labels, text="string" in column["type"]) for one in frequent]
+        given = _values(named, frequent, rows)
     if given is None and not column["nulls"]:
         return None
     given = given or {"kind": "fill", "told": f"{share(column['count'], rows)} of the rows hold a value"}
@@ -49,12 +50,12 @@ def histogram(column: Mapping[str, Any], *, name: str = "", labels: Sequence[str
 def _distribution(found: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str, Any]:
     """Bars from the 1 % to the 99 % quantile."""
     counts = found["histogram"]["rows"]
-    low, high = (_end(found["histogram"][key]) for key in ("from", "to"))
+    low, high = (_short(found["histogram"][key]) for key in ("from", "to"))
     unit = f" {column['unit']}" if column.get("unit") else ""
     told = f"98 % of the values lie between {low} and {high}{unit}"
     middle = found.get("quantiles", {}).get("0.5")
     if middle is not None:
-        told += f", half of them below {_end(middle)}"
+        told += f", half of them below {_short(middle)}"
     return {"kind": "numbers", "path": _outline(counts), "low": low, "high": high, "told": told}
 
 
@@ -69,29 +70,28 @@ def _outline(counts: Sequence[int]) -> str:
     return "".join(bars)
 
 
-def _values(frequent: Sequence[Mapping[str, Any]], rows: int, labels: Sequence[str]) -> dict[str, Any]:
+def _values(names: Sequence[str], frequent: Sequence[Mapping[str, Any]], rows: int) -> dict[str, Any]:
     """A bar a value, the most frequent first."""
-    highest = frequent[0]["rows"]
-    texts = [_named(one["value"], labels) for one in frequent]
     bars = [
         {
-            "text": cut(text, _LABEL),
-            "wide": round(max(_BAR * one["rows"] / highest, 0.5), 1),
+            "text": cut(name, _LABEL),
+            "wide": round(max(_BAR * one["rows"] / frequent[0]["rows"], 0.5), 1),
             "share": share(one["rows"], rows),
         }
-        for text, one in zip(texts[:_MANY], frequent, strict=False)
+        for name, one in zip(names[:_MANY], frequent, strict=False)
     ]
-    told = ", ".join(f"{cut(text, 2 * _LABEL)} {bar['share']}" for text, bar in zip(texts, bars, strict=False))
+    told = ", ".join(f"{cut(name, 2 * _LABEL)} {bar['share']}" for name, bar in zip(names, bars, strict=False))
     return {"kind": "values", "bars": bars, "told": f"Most frequent: {told}"}
 
 
-def _named(one: Any, labels: Sequence[str]) -> str:
-    known = isinstance(one, int) and not isinstance(one, bool) and 0 <= one < len(labels)
-    return plain(labels[one] if known else value(one))
+def _named(one: Any, labels: Sequence[str], *, text: bool) -> str:
+    if isinstance(one, int) and not isinstance(one, bool) and 0 <= one < len(labels):
+        return plain(labels[one])
+    return plain(value(one)) if text else _short(one)
 
 
-def _end(one: Any) -> str:
-    """An end of a distribution; a time to the minute, a midnight as its day."""
+def _short(one: Any) -> str:
+    """A number as short as can be; a time to the minute, a midnight as its day."""
     time = _TIME.fullmatch(one) if isinstance(one, str) else None
     if time:
         return time[1] if time[2] == "00:00" else f"{time[1]} {time[2]}"
