@@ -16,6 +16,7 @@ from ailab_dataproc.commands.clean import clean
 from ailab_dataproc.commands.cluster import cluster
 from ailab_dataproc.commands.jobs import jobs
 from ailab_dataproc.commands.looking import describe, head, list_, plan
+from ailab_dataproc.commands.new_package import new_package
 from ailab_dataproc.commands.preparing import prepare, verify
 from ailab_dataproc.commands.stats import stats
 from ailab_dataproc.commands.transform import transform
@@ -83,6 +84,7 @@ for command in (
     head,
     jobs,
     list_,
+    new_package,
     plan,
     prepare,
     stats,

@@ -27,7 +27,7 @@ LAYERS = (
     ("choosing",),
     ("planning",),
     ("preparation", "catalog"),
-    ("testing", "loading", "preparing", "recount", "verify", "leftovers", "describing", "statistics"),
+    ("testing", "loading", "preparing", "recount", "verify", "leftovers", "describing", "statistics", "packaging"),
     ("deriving", "serving"),
     ("transforming", "mapping"),
     ("jobs",),
