@@ -96,10 +96,10 @@ def ways_to_load(
 
     Args:
         manifest: of the version.
-        columns: its columns, for people.
+        columns: its columns.
         place: the data directory.
         backends: those to name.
-        pinned: whether the lines name the version.
+        pinned: whether the lines name the version, else they take the newest one.
     """
     split = next(iter(manifest.splits))
     name = f"{manifest.name}:{manifest.version}" if pinned else manifest.name
@@ -115,8 +115,8 @@ def ways_to_load(
     if "tfrecord" in manifest.formats:
         above, _, last = manifest.name.rpartition("/")
         folder = f"{place.url}/{above}".rstrip("/")
-        wanted = manifest.version if pinned else manifest.version.split(".")[0] + ".*.*"
-        lines["tfds"] = f'tfds.load("{last}:{wanted}", data_dir="{folder}", split="{split}")'
+        version = manifest.version if pinned else f"{manifest.version.split('.')[0]}.*.*"
+        lines["tfds"] = f'tfds.load("{last}:{version}", data_dir="{folder}", split="{split}")'
     return lines
 
 

@@ -25,7 +25,7 @@ DEFINITION = "definition.py"  # the text of the definition's module
 _FORMAT_VERSION = 1
 _SHARD = r"^[a-z]+/[A-Za-z0-9_-][A-Za-z0-9_.-]*$"  # a shard's path in the version's folder
 _NAME_PART = re.compile(r"[a-z0-9][a-z0-9_]*")
-VERSION_FOLDER = re.compile(r"\d+\.\d+\.\d+")
+_VERSION_FOLDER = re.compile(r"\d+\.\d+\.\d+")
 
 
 class Origin(BaseModel):
@@ -194,7 +194,7 @@ def list_versions(data_dir: Folder, name: str) -> list[str]:
 
 def _finished(folder: Folder, members: Iterable[str]) -> list[str]:
     """Those of a dataset's folders that hold a manifest; in a bucket they are asked side by side."""
-    manifests = [f"{one}/{MANIFEST}" for one in members if VERSION_FOLDER.fullmatch(one)]
+    manifests = [f"{one}/{MANIFEST}" for one in members if _VERSION_FOLDER.fullmatch(one)]
     return [name.partition("/")[0] for name in folder.read_many(manifests)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from ailab_dataproc import catalog, storage
 from ailab_dataproc.catalog import Definition
 from ailab_dataproc.columns import describe_columns
 from ailab_dataproc.errors import AilabError, DamagedData
-from ailab_dataproc.manifest import MANIFEST, VERSION_FOLDER, Manifest, parse_manifest, walk
+from ailab_dataproc.manifest import MANIFEST, Manifest, parse_manifest, walk
 from ailab_dataproc.settings import Settings
 from ailab_dataproc.site.pictures import lineage
 from ailab_dataproc.storage import Folder
@@ -114,10 +114,12 @@ def gather(settings: Settings) -> Gathered:
     problems: dict[str, list[str]] = defaultdict(list)
     general: list[str] = []
     try:
-        known = catalog.definitions(settings)
+        found = catalog.look(settings)
     except AilabError as error:  # the prepared data can be shown all the same
-        known = {}
+        found = catalog.Catalog({}, ())
         general.append(str(error))
+    known = found.definitions
+    general += [one.what for one in found.problems]
     manifests = _manifests(place, problems)
     defined = {name: _define(one, problems[name]) for name, one in known.items()}
     names = sorted({*known, *manifests, *(name for name, told in problems.items() if told)})
@@ -130,12 +132,7 @@ def gather(settings: Settings) -> Gathered:
 
 def _manifests(place: Folder, problems: dict[str, list[str]]) -> dict[str, list[Manifest]]:
     """The manifests of each dataset, newest first; in a bucket they are read side by side."""
-    files = [
-        f"{name}/{version}/{MANIFEST}"
-        for name, members in walk(place)
-        for version in members
-        if VERSION_FOLDER.fullmatch(version)
-    ]
+    files = [f"{name}/{version}/{MANIFEST}" for name, versions in version_folders(place) for version in versions]
     found: dict[str, list[Manifest]] = defaultdict(list)
     for file, content in place.read_many(files).items():
         name, version, _ = file.rsplit("/", 2)
@@ -151,6 +148,12 @@ def _manifests(place: Folder, problems: dict[str, list[str]]) -> dict[str, list[
         else:
             found[name].append(manifest)
     return {name: sorted(ours, key=_order, reverse=True) for name, ours in found.items()}
+
+
+def version_folders(place: Folder) -> Iterator[tuple[str, list[str]]]:
+    """The folders of a data directory that may hold versions: a dataset's name, and what stands there so named."""
+    for name, members in walk(place):
+        yield name, [one for one in members if one.count(".") == 2 and all(map(str.isdecimal, one.split(".")))]
 
 
 def _order(manifest: Manifest) -> tuple[int, ...]:

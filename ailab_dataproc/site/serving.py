@@ -19,10 +19,10 @@ from urllib.parse import unquote, urlsplit
 
 from ailab_dataproc import catalog, storage
 from ailab_dataproc.errors import AilabError, StorageFailed
-from ailab_dataproc.manifest import VERSION_FOLDER, walk
 from ailab_dataproc.settings import Settings
 from ailab_dataproc.site.building import DEFAULT, Built, build, ignore_interrupts
 from ailab_dataproc.site.folder import STATE
+from ailab_dataproc.site.gathering import version_folders
 from ailab_dataproc.site.rendering import POLICY
 
 HOST = "127.0.0.1"
@@ -160,7 +160,7 @@ def serve(
 def signature(settings: Settings) -> str:
     """Changes when a version comes or goes, or a definition is edited; a listing, no file is read."""
     place = storage.folder(settings.data_dir, settings.storage_options)
-    seen = [f"{name} {[one for one in members if VERSION_FOLDER.fullmatch(one)]}" for name, members in walk(place)]
+    seen = [f"{name} {versions}" for name, versions in version_folders(place)]
     try:
         paths = [one.path for one in catalog.definitions(settings).values()]
     except AilabError as error:
