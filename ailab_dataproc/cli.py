@@ -11,6 +11,7 @@ from click.shell_completion import get_completion_class
 
 from ailab_dataproc import __version__
 from ailab_dataproc.commands.bench import bench
+from ailab_dataproc.commands.catalog import catalog
 from ailab_dataproc.commands.check import check
 from ailab_dataproc.commands.clean import clean
 from ailab_dataproc.commands.cluster import cluster
@@ -83,6 +84,7 @@ def completion(shell: str) -> None:
 
 for command in (
     bench,
+    catalog,
     check,
     clean,
     cluster,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ from ailab_dataproc.notices import Notice, Notices, clean, read_notices
 from ailab_dataproc.references import Reference, number, split
 from ailab_dataproc.settings import Settings
 from ailab_dataproc.storage import Folder
+
+_WITHOUT_NULLS = ("numpy", "tf", "torch")  # backends that want to be told what becomes of a null
 
 
 def list_datasets(settings: Settings) -> list[dict[str, Any]]:
@@ -114,7 +117,12 @@ def _is_taken(manifest: Manifest, versions: Versions) -> bool:
 
 
 def ways_to_load(
-    manifest: Manifest, columns: list[dict[str, Any]], place: Folder, *, pinned: bool = False
+    manifest: Manifest,
+    columns: list[dict[str, Any]],
+    place: Folder,
+    *,
+    backends: Sequence[str] = ("pandas", "dask", "numpy"),
+    pinned: bool = False,
 ) -> dict[str, str]:
     """A line of code for each way: a backend's name, or "tfds" for plain TensorFlow Datasets without this package.
 
@@ -122,6 +130,7 @@ def ways_to_load(
         manifest: of the version.
         columns: its columns.
         place: the data directory.
+        backends: those to name.
         pinned: whether the lines name the version, else they take the newest one.
     """
     split = next(iter(manifest.splits))
@@ -133,8 +142,7 @@ def ways_to_load(
     used = [one for one in columns if len(free) == len(columns) or one["name"] in free[:3] or not free]
     masked = ', nulls="mask"' if any(one["nullable"] for one in used) else ""
     lines = {
-        name: f'adp.load({arguments}, backend="{name}"{masked if name == "numpy" else ""})'
-        for name in ("pandas", "dask", "numpy")
+        name: f'adp.load({arguments}, backend="{name}"{masked if name in _WITHOUT_NULLS else ""})' for name in backends
     }
     if "tfrecord" in manifest.formats:
         above, _, last = manifest.name.rpartition("/")

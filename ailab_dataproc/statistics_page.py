@@ -48,19 +48,29 @@ def _column(name: str, column: dict[str, Any], rows: int, width: int) -> Iterato
     if column["pii"]:
         head.append(f"  PII {HIDDEN}", style="red")
     yield head
+    for line in facts(column, rows):
+        yield from wrapped(line, width)
     approximate = column.get("approximate", {})
-    yield from wrapped([_filled(column, rows), *_distinct(approximate, rows)], width)
-    exact = [f"{key} {number(column[key])}" for key in ("min", "mean", "max", "std") if key in column]
-    exact += [f"std {number(column['std_seconds'])} s"] if "std_seconds" in column else []
-    yield from wrapped(exact, width)
-    if column.get("lengths"):
-        yield from wrapped(["length", *(f"{key} {number(one)}" for key, one in column["lengths"].items())], width)
-    quantiles = approximate.get("quantiles", {})
-    parts = [f"{float(part):.0%} {number(quantiles[part])}" for part in _SHOWN if part in quantiles]
-    yield from wrapped(["≈ below", *parts] if parts else [], width)
     if "histogram" in approximate:
         yield _histogram(approximate["histogram"])
     yield from _frequent(column, rows, width)
+
+
+def facts(column: dict[str, Any], rows: int) -> list[list[str]]:
+    """What is told of a column in words: how far it is filled, bounds and mean, lengths, quantiles; a list a line."""
+    approximate = column.get("approximate", {})
+    exact = [f"{key} {number(column[key])}" for key in ("min", "mean", "max", "std") if key in column]
+    exact += [f"std {number(column['std_seconds'])} s"] if "std_seconds" in column else []
+    lengths = [f"{key} {number(one)}" for key, one in column.get("lengths", {}).items()]
+    quantiles = approximate.get("quantiles", {})
+    parts = [f"{float(part):.0%} {number(quantiles[part])}" for part in _SHOWN if part in quantiles]
+    lines = [
+        [_filled(column, rows), *_distinct(approximate, rows)],
+        exact,
+        ["length", *lengths] if lengths else [],
+        ["≈ below", *parts] if parts else [],
+    ]
+    return [line for line in lines if line]
 
 
 def _filled(column: dict[str, Any], rows: int) -> str:

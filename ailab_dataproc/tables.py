@@ -104,7 +104,7 @@ def dataset(told: dict[str, Any]) -> None:
 def rows(names: list[str], hidden: list[str], found: list[dict[str, Any]]) -> None:
     """Rows of data: a line a row where it fits, otherwise a line a column."""
     out = console()
-    cells = [[HIDDEN if name in hidden else _cell(row[name]) for name in names] for row in found]
+    cells = [[HIDDEN if name in hidden else cell(row[name]) for name in names] for row in found]
     widths = [max(cell_len(text) for text in (name, *(row[i] for row in cells))) + 2 for i, name in enumerate(names)]
     if sum(widths) <= out.width:
         table = bare_table(*names)
@@ -205,13 +205,14 @@ def _short(text: str, room: int) -> Text:
     return short
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A value in one short line."""
     if value is None:
         return "null"
     if isinstance(value, bytes):
         return f"<{len(value):,} bytes>"
     if isinstance(value, list) and len(value) > _ITEMS:
-        return f"[{', '.join(_cell(one) for one in value[:_ITEMS])}, … {len(value)} values]"
+        return f"[{', '.join(cell(one) for one in value[:_ITEMS])}, … {len(value)} values]"
     if isinstance(value, float):
         return f"{value:.6g}"
     text = " ".join(str(value).split()) if value != "" else "''"

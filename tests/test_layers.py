@@ -37,9 +37,9 @@ LAYERS = (
     ("reviewing",),
     ("jobs",),
     ("experiment",),
-    ("site",),
     ("tables", "program"),
     ("statistics_page", "comparing_page"),
+    ("site",),
     ("commands",),
     ("cli", "demo", "__main__"),
 )
@@ -57,6 +57,7 @@ HEAVY = (
     "numpy",
     "torch",
     "PIL",
+    "jinja2",
 )
 
 

@@ -147,7 +147,7 @@ def _tried(name: str, places: Places, source: Path, sample: Sample | None) -> in
     Raises:
         InvalidData, SourceFailed: it can't.
     """
-    dataset = Definition(name, places.definition, "").load()
+    dataset = Definition(name, places.definition, Place(places.definition.parent, "")).load()
     files = [str(source), *(sample.files[:1] if sample else ())]
     counts = [sum(batch.num_rows for batch in first_rows(dataset, [Source(file, SPLIT)], _TRIED)) for file in files]
     return counts[0]

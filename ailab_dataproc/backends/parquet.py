@@ -80,6 +80,12 @@ class Rows:
             return self._spans(touched(self._file.metadata, wanted.skip, wanted.take), asked)
         return self._at(*self._kept(wanted, side_by_side=side_by_side), asked)
 
+    def first(self, count: int, schema: pa.Schema) -> pa.Table:
+        """The first rows; of the disk, only the pages that hold them are decoded."""
+        found = next(self._file.iter_batches(count, columns=schema.names, use_threads=False), None)
+        table = self._file.schema_arrow.empty_table() if found is None else pa.table(found)
+        return _by_contract(table.select(schema.names), _Columns(schema), self._where)
+
     def locate(self, wanted: Wanted, schema: pa.Schema) -> Located:
         """Where the rows lie; the file is known to have the columns of a schema then."""
         self._spans([], _Columns(schema))

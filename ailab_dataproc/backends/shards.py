@@ -143,6 +143,11 @@ def read_part(part: Part, schema: pa.Schema, packed: Collection[str] = (), *, si
     return _using(part, schema, lambda rows, wanted: rows.read(wanted, schema, names, side_by_side=side_by_side), names)
 
 
+def first_of(part: Part, schema: pa.Schema) -> pa.Table:
+    """The first rows of a shard, as many as the part takes; it checks and raises as `read_part` does."""
+    return _using(part, schema, lambda rows, wanted: rows.first(wanted.take, schema))
+
+
 def locate_part(part: Part, schema: pa.Schema) -> Located:
     """Where the rows lie that `read_part` returns; it checks and raises as that does."""
     return _using(part, schema, lambda rows, wanted: rows.locate(wanted, schema))

@@ -75,7 +75,7 @@ def write(name: str, found: Found, path: Path, settings: Settings, *, owner: str
     with path.open("x", encoding="utf-8") as file:
         file.write(text)
     try:
-        dataset = Definition(name, path, "").load()
+        dataset = Definition(name, path, Place(path.parent, "")).load()
     except BaseException:
         path.unlink()
         raise

@@ -17,7 +17,7 @@ from ailab_dataproc.columns import meaning, stated_pii
 from ailab_dataproc.dataset import Dataset
 from ailab_dataproc.download import SCHEME
 from ailab_dataproc.errors import AilabError, unknown
-from ailab_dataproc.manifest import parse_reference
+from ailab_dataproc.references import Reference
 from ailab_dataproc.reviewing.findings import ERROR, Finding, Review, error, warning
 from ailab_dataproc.reviewing.repeating import read_twice
 from ailab_dataproc.schema import check_types
