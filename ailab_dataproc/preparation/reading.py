@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import pyarrow as pa
 
 from ailab_dataproc.columns import is_pii
@@ -33,6 +34,11 @@ class Rows:
     batch: pa.RecordBatch  # dictionaries by their values
     source: int  # its number within the task
     first: int  # rows of the source before the batch
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """The rows' numbers within the source, from 0."""
+        return np.arange(self.first, self.first + self.batch.num_rows)
 
 
 def read_rows(job: Job, task: Task) -> Iterator[Rows]:
