@@ -1,4 +1,4 @@
-"""Checks of a dataset's rows, as an author writes them: ranges, allowed values, uniqueness, references, freshness, …
+"""Checks of a dataset's rows, as an author writes them: ranges, allowed values, uniqueness, references, ages.
 
 They stand in a list, ``Dataset(..., checks=[...])``, and not on the columns: many are about several columns, or about
 all rows of a split. They run while the dataset is prepared, and what they find is kept in the version.
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, TypedDict, Unpack
 
@@ -38,6 +38,11 @@ class Options(TypedDict, total=False):
     level: str
     tolerate: float
     split: str
+
+
+class Named(Options, total=False):
+    """What those take whose name is made of their arguments."""
+
     name: str
 
 
@@ -97,7 +102,7 @@ def between(
     *,
     include_min: bool = True,
     include_max: bool = True,
-    **options: Unpack[Options],
+    **options: Unpack[Named],
 ) -> Check:
     """Values lie in a range.
 
@@ -117,7 +122,7 @@ def between(
     return _made("between", f"{column} {told}", options, (column,), given)
 
 
-def one_of(column: str, values: Iterable[Any], **options: Unpack[Options]) -> Check:
+def one_of(column: str, values: Iterable[Any], **options: Unpack[Named]) -> Check:
     """Values are among those that are named."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise InvalidDefinition(f"one_of({column!r}): values is {values!r}, wanted a list: [{values!r}].")
@@ -128,34 +133,34 @@ def one_of(column: str, values: Iterable[Any], **options: Unpack[Options]) -> Ch
     return _made("one_of", f"{column} one of {shown}", options, (column,), {"values": known})
 
 
-def not_null(column: str, **options: Unpack[Options]) -> Check:
+def not_null(column: str, **options: Unpack[Named]) -> Check:
     """Rows hold a value. For a column that may lack some: ``not_null("coupon", tolerate=0.9)``."""
-    return _made("not_null", f"{column} not null", options, (column,))
+    return _made("not_null", f"{column} not null", options, (column,), {})
 
 
-def matches(column: str, pattern: str, **options: Unpack[Options]) -> Check:
+def matches(column: str, pattern: str, **options: Unpack[Named]) -> Check:
     """The whole text matches a regular expression, in the syntax of RE2 (no look-around, no back references)."""
     return _made("matches", f"{column} matches {pattern}", options, (column,), {"pattern": pattern})
 
 
-def length(column: str, min: int | None = None, max: int | None = None, **options: Unpack[Options]) -> Check:
+def length(column: str, min: int | None = None, max: int | None = None, **options: Unpack[Named]) -> Check:
     """Texts have so many characters, bytes so many bytes, lists so many items; both bounds are right themselves."""
     _check_bounds(min, max, f"length({column!r})", whole=True)
     name = f"length of {column} {_range(min, max)}"
     return _made("length", name, options, (column,), {"min": min, "max": max})
 
 
-def unique(*columns: str, **options: Unpack[Options]) -> Check:
+def unique(*columns: str, **options: Unpack[Named]) -> Check:
     """No two rows have the same values in these columns, over all shards and splits; the second of two fails.
 
     A dataset's ``key=`` says the same of columns that never lack a value, and tolerates nothing.
     """
     if not columns:
         raise InvalidDefinition("unique(): no columns. Name at least one, such as unique('user', 'day').")
-    return _made("unique", f"{', '.join(columns)} unique", options, columns)
+    return _made("unique", f"{', '.join(columns)} unique", options, columns, {})
 
 
-def references(column: str, dataset: str, to: str | None = None, **options: Unpack[Options]) -> Check:
+def references(column: str, dataset: str, to: str | None = None, **options: Unpack[Named]) -> Check:
     """Values occur in a column of another prepared dataset (a foreign key).
 
     Args:
@@ -169,7 +174,7 @@ def references(column: str, dataset: str, to: str | None = None, **options: Unpa
     return _made("references", f"{column} in {to or column} of {dataset}", options, (column,), given)
 
 
-def fresh(column: str, within: dt.timedelta, *, as_of: Any = None, **options: Unpack[Options]) -> Check:
+def fresh(column: str, within: dt.timedelta, *, as_of: Any = None, **options: Unpack[Named]) -> Check:
     """The newest time isn't older than so much before a moment.
 
     Args:
@@ -187,7 +192,7 @@ def fresh(column: str, within: dt.timedelta, *, as_of: Any = None, **options: Un
     return _made("fresh", f"{column} within {span} of {moment}", options, (column,), given)
 
 
-def rows_between(min: int | None = None, max: int | None = None, **options: Unpack[Options]) -> Check:
+def rows_between(min: int | None = None, max: int | None = None, **options: Unpack[Named]) -> Check:
     """There are so many rows: in all splits together, or in the one that is named."""
     _check_bounds(min, max, "rows_between()", whole=True)
     of = f" of {options['split']}" if options.get("split") else ""
@@ -213,18 +218,11 @@ def satisfies(
     """
     if not isinstance(test, pc.Expression) and not callable(test):
         raise InvalidDefinition(f"check {name!r}: test is {test!r}, wanted an Expression or a function.")
-    return _made("satisfies", name, options, tuple(columns or ()), {}, test)
+    return replace(Check(kind="satisfies", name=name, columns=tuple(columns or ()), test=test), **options)
 
 
-def _made(  # noqa: PLR0913, PLR0917 - the parts of a value
-    kind: str,
-    name: str,
-    options: Options,
-    columns: tuple[str, ...] = (),
-    arguments: Mapping[str, Any] | None = None,
-    test: Any = None,
-) -> Check:
-    return Check(**{"kind": kind, "name": name, "columns": columns, "arguments": arguments or {}, "test": test} | options)
+def _made(kind: str, name: str, options: Named, columns: tuple[str, ...], arguments: Mapping[str, Any]) -> Check:
+    return replace(Check(kind=kind, name=name, columns=columns, arguments=arguments), **options)
 
 
 def _range(low: int | None, high: int | None) -> str:

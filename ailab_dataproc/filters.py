@@ -212,9 +212,7 @@ def _values(values: Any, field: pa.Field, where: str) -> pa.Array:
     scalars = [None if one is None else typed(one, field, where) for one in values]
     for one in scalars:
         if one is not None and one.type != type_ and not t.is_floating(type_):
-            raise InvalidRequest(
-                f"{where}: {one} is finer than {field.name!r}, a column of {type_}. Round it."
-            )
+            raise InvalidRequest(f"{where}: {one} is finer than {field.name!r}, a column of {type_}. Round it.")
     if t.is_floating(type_):
         return pa.array(scalars, pa.float64()).cast(type_)
     return pa.array(scalars, type_)

@@ -21,7 +21,7 @@ LAYERS = (
     ("progressing",),
     ("gpus",),
     ("columns", "dataset", "schema", "sizing", "literals", "filters", "checks", "fitting"),
-    ("manifest", "splits", "sampling", "guarantees", "pruning", "edge_cases", "calibration"),
+    ("manifest", "checked", "splits", "sampling", "guarantees", "pruning", "edge_cases", "calibration"),
     ("backends", "batching", "decoding", "report"),
     ("selecting",),
     ("choosing",),
@@ -89,7 +89,16 @@ def test_a_module_imports_nothing_above_it(path):
 
 def test_definitions_import_public_names_only():
     for path in (ROOT / "datasets").rglob("*.py"):
-        assert imported(path) <= {"columns", "dataset", "errors", "Dataset", "Download", "column", "Source", "checks"}, path
+        assert imported(path) <= {
+            "columns",
+            "dataset",
+            "errors",
+            "Dataset",
+            "Download",
+            "column",
+            "Source",
+            "checks",
+        }, path
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))

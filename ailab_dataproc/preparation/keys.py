@@ -18,8 +18,8 @@ from ailab_dataproc.preparation.runs import KEY, Bucket, read_bucket, write_run,
 from ailab_dataproc.preparation.tasks import Task
 
 KEYS = "keys"
-RUN = 4_000_000  # rows of a run, 29 bytes each
-_BUCKET = 8_000_000  # rows compared at a time, 51 bytes each
+RUN = 4_000_000  # rows of a run, 30 bytes each
+_BUCKET = 8_000_000  # rows compared at a time, 52 bytes each
 
 
 class KeyWriter:
@@ -61,7 +61,7 @@ class KeyWriter:
             "other": hash_rows(columns, seed=1),
             "source": np.full(len(rows), source, np.int32),
             "row": rows,
-            "split": np.full(len(rows), split, np.int8),
+            "split": np.full(len(rows), split, np.int16),
         }
         self._pending.append((hash_rows(columns), pa.table(noted)))
         self._rows += len(rows)
