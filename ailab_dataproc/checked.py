@@ -70,7 +70,7 @@ def spoken(found: Mapping[str, Any]) -> str:
     if "found" in found:
         return str(found["found"])
     if not found["failed"]:
-        return f"all of {found['rows']:,} rows"
+        return f"none of {found['rows']:,} rows"
     count = f"{found['failed']:,} of {found['rows']:,} rows ({_per_cent(found['share'])})"
     return f"{count}: {'; '.join(map(_place, found['first']))}" if found["first"] else count
 

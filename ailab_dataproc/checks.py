@@ -18,6 +18,8 @@ change. But it holds the results of those that were run on it only; `prepare` na
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -29,6 +31,7 @@ import pyarrow.compute as pc
 from ailab_dataproc.errors import InvalidDefinition, unknown
 
 LEVELS = ("fail", "warn")
+VALUED = ("between", "one_of")  # kinds whose arguments are values of the column
 _SHOWN = 4  # values of a list in a name
 
 
@@ -58,6 +61,8 @@ class Check:
     level: str = "fail"
     tolerate: float = 0  # rows where it is an int, else a share
     split: str | None = None
+    named: bool = False  # whether the author gave the name
+    personal: bool = False  # whether a column holds personal data, so that the arguments may, too
 
     def __post_init__(self) -> None:
         if self.level not in LEVELS:
@@ -84,6 +89,8 @@ class Check:
     def describe(self) -> dict[str, Any]:
         """The check as JSON holds it."""
         told = {"test": _test_name(self.test)} if self.test is not None else _plain(self.arguments)
+        if self.personal and self.kind in VALUED:  # its hash tells whether it has changed
+            told = {"hidden": hashlib.blake2b(json.dumps(told).encode(), digest_size=8).hexdigest()}
         return {
             "name": self.name,
             "kind": self.kind,
@@ -222,7 +229,8 @@ def satisfies(
 
 
 def _made(kind: str, name: str, options: Named, columns: tuple[str, ...], arguments: Mapping[str, Any]) -> Check:
-    return replace(Check(kind=kind, name=name, columns=columns, arguments=arguments), **options)
+    made = Check(kind=kind, name=name, columns=columns, arguments=arguments, named="name" in options)
+    return replace(made, **options)
 
 
 def _range(low: int | None, high: int | None) -> str:

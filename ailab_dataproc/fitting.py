@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as t
 
-from ailab_dataproc.checks import Check
-from ailab_dataproc.columns import names_rows
+from ailab_dataproc.checks import VALUED, Check
+from ailab_dataproc.columns import is_pii, names_rows
 from ailab_dataproc.errors import InvalidDefinition, InvalidRequest, UnknownName, unknown
 from ailab_dataproc.filters import RowFilter, columns_of
 from ailab_dataproc.literals import typed
@@ -33,8 +33,6 @@ def fitted(checks: Iterable[Check], schema: pa.Schema, splits: Collection[str], 
     for one in checks:
         if not isinstance(one, Check):
             raise InvalidDefinition(f"{where}: {one!r} is no check, wanted one such as checks.between('price', 0).")
-        if one.name in {other.name for other in found}:
-            raise InvalidDefinition(f"{where}: two checks are named {one.name!r}. Give one of them another name=.")
         place = f"{where}: check {one.name!r}"
         asked = [("column", name, schema.names) for name in one.columns]
         for kind, name, known in [*asked, *([("split", one.split, splits)] if one.split else [])]:
@@ -44,6 +42,10 @@ def fitted(checks: Iterable[Check], schema: pa.Schema, splits: Collection[str], 
             found.append(_fitted(one, schema, place))
         except (InvalidRequest, UnknownName) as error:
             raise InvalidDefinition(str(error)) from error
+        if found[-1].name in {other.name for other in found[:-1]}:
+            raise InvalidDefinition(
+                f"{where}: two checks are named {found[-1].name!r}. Give one of them another name=."
+            )
     return tuple(found)
 
 
@@ -86,7 +88,10 @@ def _fitted(check: Check, schema: pa.Schema, where: str) -> Check:
     test = row_filter(check, plain(schema), where)
     if test is not None:
         test.check(where)
-    return check
+    personal = any(map(is_pii, fields))
+    if personal and check.kind in VALUED and not check.named:  # the name would show values
+        check = replace(check, name=f"{check.columns[0]} {check.kind.replace('_', ' ')} …")
+    return replace(check, personal=personal)
 
 
 def _check_fresh(check: Check, field: pa.Field, where: str) -> None:

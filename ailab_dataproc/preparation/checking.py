@@ -201,7 +201,7 @@ def _note(tally: Tally, answers: pa.Array | pa.ChunkedArray, seen: _Seen, fields
     tally.rows += judged
     tally.failed += failed
     if failed and len(tally.places) < PLACES:
-        wrong = pc.fill_null(pc.invert(answers), False).to_numpy()
+        wrong = np.asarray(pc.fill_null(pc.invert(answers), False))
         for place in np.flatnonzero(wrong)[: PLACES - len(tally.places)].tolist():
             values = shown_values(seen.batch.slice(place, 1), fields)
             tally.places.append({"source": seen.source, "row": int(seen.rows[place]), "values": values})
