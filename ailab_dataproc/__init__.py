@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ailab_dataproc import checks
     from ailab_dataproc.bridge.from_tfds import from_tfds
     from ailab_dataproc.bridge.to_tfds import register_with_tfds
     from ailab_dataproc.cluster import connect
@@ -35,6 +36,7 @@ _PUBLIC = {
     "Dataset": "dataset",
     "Source": "dataset",
     "column": "columns",
+    "checks": "",
     "by_hash": "splitting",
     "by_value": "splitting",
     "Download": "download",
@@ -69,6 +71,7 @@ __all__ = [
     "batches",
     "by_hash",
     "by_value",
+    "checks",
     "column",
     "connect",
     "diff",
@@ -92,6 +95,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if not _PUBLIC[name]:  # a module itself
+        return importlib.import_module(f"{__name__}.{name}")
     return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
 
 

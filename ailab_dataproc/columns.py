@@ -137,3 +137,10 @@ def _checked_labels(labels: Sequence[str], name: str, type: pa.DataType) -> list
 
 def _meta(field_: pa.Field, key: str) -> str:
     return (field_.metadata or {}).get(key.encode(), b"").decode()
+
+
+def names_rows(type_: pa.DataType) -> bool:
+    """Whether values of a type can be a key: two that are equal have the same bytes."""
+    t = pa.types
+    plain = type_.value_type if t.is_dictionary(type_) else type_
+    return not (t.is_floating(plain) or t.is_nested(plain) or t.is_null(plain))

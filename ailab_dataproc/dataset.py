@@ -10,8 +10,11 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from ailab_dataproc import urls
+from ailab_dataproc.checks import Check
+from ailab_dataproc.columns import names_rows
 from ailab_dataproc.download import Download
 from ailab_dataproc.errors import InvalidDefinition, unknown
+from ailab_dataproc.fitting import fitted
 from ailab_dataproc.splitting import ByValue, Later, Pooled, arrangement, strings
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(/[a-z0-9][a-z0-9_]*)*")
@@ -77,6 +80,7 @@ class Dataset:
             a split; the same order on any runner.
         seed: of the shuffle.
         key: the columns whose values name a row; two rows with the same stop the preparation.
+        checks: what must be true of the rows, made by the functions of `ailab_dataproc.checks`.
         downloads: by a name, what is fetched (and unpacked) before preparing; a split names files of it as
             ``download://<name>/<path or glob inside an archive>``, or ``download://<name>`` for a single file.
         owner: the person or team to ask.
@@ -103,6 +107,7 @@ class Dataset:
     order: str = "source"
     seed: int = 0
     key: str | Sequence[str] = ()
+    checks: Sequence[Check] = ()
     downloads: Mapping[str, Download] = field(default_factory=dict)
     owner: str = ""
     description: str = ""
@@ -129,6 +134,8 @@ class Dataset:
             object.__setattr__(self, "splits", {k: strings(v) for k, v in self.splits.items()})
         object.__setattr__(self, "key", strings(self.key))
         _check_arrangement(self)
+        _check_references(self.name, self.checks)
+        object.__setattr__(self, "checks", fitted(self.checks, self.schema, tuple(self.splits), self.name))
         _check_downloads(self.name, self.downloads)
         object.__setattr__(self, "downloads", dict(self.downloads))
         object.__setattr__(self, "release_notes", dict(self.release_notes))
@@ -168,7 +175,7 @@ def _check_arrangement(dataset: Dataset) -> None:
             raise InvalidDefinition(str(unknown("column", str(one), schema.names, where=name)))
     by = splits.columns if isinstance(splits, Pooled) and not isinstance(splits, ByValue) else ()
     for one in (*dataset.key, *by):
-        if not _names_rows(schema.field(one).type):
+        if not names_rows(schema.field(one).type):
             raise InvalidDefinition(
                 f"{name}: column {one!r} is {schema.field(one).type}, which can't be a key; wanted an integer, a "
                 "string, bytes, a date, a time, a decimal or a boolean."
@@ -178,10 +185,19 @@ def _check_arrangement(dataset: Dataset) -> None:
             raise InvalidDefinition(f"{name}: key column {one!r} is nullable. A key has a value in each row.")
 
 
-def _names_rows(type_: pa.DataType) -> bool:
-    t = pa.types
-    plain = type_.value_type if t.is_dictionary(type_) else type_
-    return not (t.is_floating(plain) or t.is_nested(plain) or t.is_null(plain))
+def _check_references(name: str, checks: Sequence[Check]) -> None:
+    """Raise `InvalidDefinition` for a reference to what can't be a version."""
+    for one in checks:
+        if isinstance(one, Check) and one.kind == "references":
+            other, _, version = str(one.arguments["dataset"]).partition(":")
+            check_name(other)
+            if version:
+                check_version(version, where=f"{name}: check {one.name!r}: {other}")
+            elif one.level == "fail":
+                raise InvalidDefinition(
+                    f"{name}: check {one.name!r}: without a version it depends on the day of the preparation, so it "
+                    f"can't be level='fail'. Pin one, such as '{other}:1.0.0', or give level='warn'."
+                )
 
 
 def _check_downloads(name: str, downloads: Mapping[str, Download]) -> None:

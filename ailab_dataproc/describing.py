@@ -8,11 +8,13 @@ from typing import Any
 
 from ailab_dataproc import catalog, storage
 from ailab_dataproc.catalog import Definition
+from ailab_dataproc.checked import read_checks
 from ailab_dataproc.columns import describe_columns, is_pii
 from ailab_dataproc.dataset import Dataset
 from ailab_dataproc.errors import AilabError
 from ailab_dataproc.manifest import (
     Manifest,
+    Prepared,
     Versions,
     list_names,
     read_manifest,
@@ -76,6 +78,7 @@ def describe(reference: str, settings: Settings) -> dict[str, Any]:
         "made_from": str(shown.lineage) if shown and shown.lineage else "",
         "made_from_deprecated": _outdated(shown, place),
         "columns": columns,
+        "checks": _checks(place, shown, defined),
         "splits": _splits(shown, defined),
         "release_notes": {**(shown.release_notes if shown else {}), **(defined.release_notes if defined else {})},
         "defined": _defined(known.get(name), defined),
@@ -202,6 +205,13 @@ def _columns(manifest: Manifest | None, defined: Dataset | None) -> list[dict[st
     if manifest:
         return manifest.columns
     return describe_columns(defined.schema) if defined else []
+
+
+def _checks(place: Folder, manifest: Manifest | None, defined: Dataset | None) -> list[dict[str, Any]]:
+    """The checks with what they found in the version that is shown; those of the definition where none is prepared."""
+    if manifest:
+        return read_checks(Prepared(place / manifest.name / manifest.version, manifest, manifest.schema_))
+    return [one.describe() for one in defined.checks] if defined else []
 
 
 def _splits(manifest: Manifest | None, defined: Dataset | None) -> dict[str, int | None]:

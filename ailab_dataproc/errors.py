@@ -30,6 +30,10 @@ class InvalidData(AilabError, ValueError):
     """A source whose rows don't fit the declared schema."""
 
 
+class CheckFailed(InvalidData):
+    """A check of a definition that more rows fail than it tolerates."""
+
+
 class SourceFailed(AilabError, RuntimeError):
     """An author's `read` function raised; the original traceback is the cause's text."""
 

@@ -96,10 +96,10 @@ class RowFilter:
             told = str(error).split("\n", 1)[0]
             missing = _MISSING.match(told)
             if missing:
-                raise unknown("column", missing[1], self.columns.names, where=f"{where}: filters") from error
-            raise InvalidRequest(f"{where}: filters: {self.expression} can't be evaluated ({told}).") from error
+                raise unknown("column", missing[1], self.columns.names, where=where) from error
+            raise InvalidRequest(f"{where}: {self.expression} can't be evaluated ({told}).") from error
         if not t.is_boolean(found):
-            raise InvalidRequest(f"{where}: filters: {self.expression} gives {found}, wanted true or false.")
+            raise InvalidRequest(f"{where}: {self.expression} gives {found}, wanted true or false.")
 
     def _mask(self, table: pa.Table) -> pa.ChunkedArray:
         from pyarrow import acero  # which imports pandas where that is installed
@@ -131,8 +131,9 @@ def parse(filters: Any, schema: pa.Schema, where: str) -> Filters:
         UnknownName: a column or an operator that doesn't exist.
         InvalidRequest: another form, or a value that doesn't fit its column.
     """
+    where = f"{where}: filters"
     if isinstance(filters, pc.Expression):
-        rows = RowFilter(filters, _columns_of(filters, schema, where))
+        rows = RowFilter(filters, columns_of(filters, schema, where))
         rows.check(where)
         return Filters(rows, str(filters), ())
     groups = tuple(tuple(_predicate(one, schema, where) for one in group) for group in _groups(filters, where))
@@ -151,20 +152,20 @@ def parse_texts(texts: Sequence[str], schema: pa.Schema, where: str) -> list[tup
         UnknownName: a column that doesn't exist.
         InvalidRequest: a text in another form, or a value that doesn't fit its column.
     """
-    return [_from_text(text, schema, where) for text in texts]
+    return [_from_text(text, schema, f"{where}: filters") for text in texts]
 
 
 def _from_text(text: str, schema: pa.Schema, where: str) -> tuple[str, str, Any]:
     match = _TEXT.fullmatch(text)
     if not match:
         raise InvalidRequest(
-            f"{where}: filter {text!r} can't be read. Write it as 'price > 3.5', 'word in a,b' or 'word is null'."
+            f"{where}: {text!r} can't be read. Write it as 'price > 3.5', 'word in a,b' or 'word is null'."
         )
     field = _field(match["column"], schema, where)
     op, value = " ".join(match["op"].split()), match["value"]
     if op in ("is", "is not"):
         if value != "null":
-            raise InvalidRequest(f"{where}: filter {text!r} compares with {value!r}, wanted 'null' after {op!r}.")
+            raise InvalidRequest(f"{where}: {text!r} compares with {value!r}, wanted 'null' after {op!r}.")
         return field.name, op, None
     if op in ("in", "not in"):
         parts = next(csv.reader([value], skipinitialspace=True), [])
@@ -181,7 +182,7 @@ def _groups(filters: Any, where: str) -> list[Sequence[Sequence[Any]]]:
     if members and all(isinstance(one, list | tuple) and one and all(map(_is_condition, one)) for one in members):
         return members
     shown = repr(filters)
-    raise InvalidRequest(f"{where}: filters={shown if len(shown) <= 100 else shown[:99] + '…'} can't be read. {_FORM}.")
+    raise InvalidRequest(f"{where}={shown if len(shown) <= 100 else shown[:99] + '…'} can't be read. {_FORM}.")
 
 
 def _is_condition(one: Any) -> bool:
@@ -192,16 +193,16 @@ def _predicate(condition: Sequence[Any], schema: pa.Schema, where: str) -> Predi
     name, asked, value = condition
     field = _field(name, schema, where)
     if asked not in OPERATORS:
-        raise unknown("operator", str(asked), OPERATORS, where=f"{where}: filters")
+        raise unknown("operator", str(asked), OPERATORS, where=where)
     op = "==" if asked == "=" else asked
     if op in ("is", "is not"):
         if value is not None:
-            raise InvalidRequest(f"{where}: filters: {name!r} {op} {value!r}, wanted None after {op!r}.")
+            raise InvalidRequest(f"{where}: {name!r} {op} {value!r}, wanted None after {op!r}.")
         return Predicate(name, op, None)
     if op in _COMPARE:
         return Predicate(name, op, typed(value, field, where))
     if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
-        raise InvalidRequest(f"{where}: filters: {name!r} {op} {value!r}, wanted a list: [{value!r}].")
+        raise InvalidRequest(f"{where}: {name!r} {op} {value!r}, wanted a list: [{value!r}].")
     return Predicate(name, op, _values(value, field, where))
 
 
@@ -211,9 +212,7 @@ def _values(values: Any, field: pa.Field, where: str) -> pa.Array:
     scalars = [None if one is None else typed(one, field, where) for one in values]
     for one in scalars:
         if one is not None and one.type != type_ and not t.is_floating(type_):
-            raise InvalidRequest(
-                f"{where}: filters: {one} is finer than {field.name!r}, a column of {type_}. Round it."
-            )
+            raise InvalidRequest(f"{where}: {one} is finer than {field.name!r}, a column of {type_}. Round it.")
     if t.is_floating(type_):
         return pa.array(scalars, pa.float64()).cast(type_)
     return pa.array(scalars, type_)
@@ -221,22 +220,22 @@ def _values(values: Any, field: pa.Field, where: str) -> pa.Array:
 
 def _field(name: str, schema: pa.Schema, where: str) -> pa.Field:
     if name not in schema.names:
-        raise unknown("column", name, schema.names, where=f"{where}: filters")
+        raise unknown("column", name, schema.names, where=where)
     return schema.field(name)
 
 
-def _columns_of(expression: pc.Expression, schema: pa.Schema, where: str) -> pa.Schema:
+def columns_of(expression: pc.Expression, schema: pa.Schema, where: str) -> pa.Schema:
     """The columns that an Expression names: those without which it can't be evaluated."""
     try:
         pickle.dumps(expression)
     except pa.ArrowNotImplementedError as error:  # it would also not reach a worker of Dask
         raise InvalidRequest(
-            f"{where}: filters: {expression} names a column by its number. Name it: pc.field('price')."
+            f"{where}: {expression} names a column by its number. Name it: pc.field('price')."
         ) from error
     RowFilter(expression, schema).check(where)
     found = [one for i, one in enumerate(schema) if _needs(expression, schema.remove(i))]
     if not found:
-        raise InvalidRequest(f"{where}: filters: {expression} names no column. Leave it out.")
+        raise InvalidRequest(f"{where}: {expression} names no column. Leave it out.")
     return pa.schema(found)
 
 

@@ -26,16 +26,16 @@ def typed(value: Any, field: pa.Field, where: str) -> pa.Scalar:
     """
     type_ = field.type.value_type if t.is_dictionary(field.type) else field.type
     if value is None:
-        raise InvalidRequest(f"{where}: filters: nothing equals null. Write ({field.name!r}, 'is', None).")
+        raise InvalidRequest(f"{where}: nothing equals null. Write ({field.name!r}, 'is', None).")
     try:
         found = _scalar(value, type_)
     except (pa.ArrowException, ValueError, TypeError, OverflowError, ArithmeticError) as error:
         told = str(error).split("\n", 1)[0]
         raise InvalidRequest(
-            f"{where}: filters: {value!r} can't be compared with {field.name!r}, a column of {type_} ({told})."
+            f"{where}: {value!r} can't be compared with {field.name!r}, a column of {type_} ({told})."
         ) from error
     if not found.is_valid:
-        raise InvalidRequest(f"{where}: filters: nothing equals null. Write ({field.name!r}, 'is', None).")
+        raise InvalidRequest(f"{where}: nothing equals null. Write ({field.name!r}, 'is', None).")
     return found
 
 
@@ -54,7 +54,7 @@ def from_text(text: str, field: pa.Field, where: str) -> Any:
         if t.is_boolean(type_):
             return _TRUTH[text.lower()]
     except (ValueError, KeyError) as error:
-        raise InvalidRequest(f"{where}: filter: {text!r} is no {type_}, the type of {field.name!r}.") from error
+        raise InvalidRequest(f"{where}: {text!r} is no {type_}, the type of {field.name!r}.") from error
     return text.encode() if t.is_binary(type_) or t.is_large_binary(type_) else text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ MANIFEST = "manifest.json"
 INDEX = "index.parquet"
 SOURCES = "sources.parquet"
 STATISTICS = "statistics.json"
+CHECKS = "checks.json"
 DEFINITION = "definition.py"  # the text of the definition's module
 _FORMAT_VERSION = 1
 _SHARD = r"^[a-z]+/[A-Za-z0-9_-][A-Za-z0-9_.-]*$"  # a shard's path in the version's folder
@@ -162,6 +164,29 @@ class Prepared:
             )
         source.seek(0)
         return pq.ParquetFile(source, read_dictionary=["split", "format"])
+
+
+def read_beside(prepared: Prepared, name: str, what: str) -> bytes:
+    """The content of a small file beside the index, such as the statistics.
+
+    Args:
+        prepared: the version; its manifest knows the file.
+        name: of the file.
+        what: it holds, in the plural, for messages.
+
+    Raises:
+        DamagedData: it is missing, or not the one that was written.
+    """
+    where = prepared.folder.path(name)
+    try:
+        content = prepared.folder.read(name)
+    except FileNotFoundError as error:
+        raise DamagedData(f"{where}: {what} are missing. Restore the file; the data load without it.") from error
+    if checksum_of(io.BytesIO(content)) != prepared.manifest.files[name]:
+        raise DamagedData(
+            f"{where}: is not the file that the manifest was written with. Restore it; the data load without it."
+        )
+    return content
 
 
 def _check_paths(paths: pa.ChunkedArray, where: str) -> None:

@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ailab_dataproc.checked import lines
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
@@ -38,6 +40,7 @@ class Report:
     package: str = ""  # whose definition made the version, with the package's own version
     steps: list[dict[str, Any]] = field(default_factory=list)  # each with name, seconds, items, rows, bytes
     versions: dict[str, str] = field(default_factory=dict)
+    checks: list[dict[str, Any]] = field(default_factory=list)  # of a preparation; see `checked.read_checks`
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values, for JSON."""
@@ -49,13 +52,15 @@ class Report:
             return f"{self.dataset}: {self._loaded(total)}"
         package = f" (defined in {self.package})" if self.package else ""
         if self.reused:
-            return f"{self.dataset}: already prepared, {total:,} rows in {self.location}{package}"
+            told = f"{self.dataset}: already prepared, {total:,} rows in {self.location}{package}"
+            return "\n".join([told, *lines(self.checks)])
         speed = f"{total / self.seconds:,.0f} rows/s" if self.seconds else ""
         size = ", ".join(f"{kind} {count_bytes(count)}" for kind, count in self.bytes.items())
-        return (
+        told = (
             f"{self.dataset}: {total:,} rows in {self.shards} shards ({size}), {self.seconds:.1f} s, {speed}, "
             f"peak memory {count_bytes(self.peak_memory)}\n{self.location}{package}"
         )
+        return "\n".join([told, *lines(self.checks)])
 
     def _loaded(self, total: int) -> str:
         took = f", took {count_bytes(self.measured_memory)}" if self.measured_memory is not None else ""

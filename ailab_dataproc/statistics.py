@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Sequence
 from typing import Any
 
 from ailab_dataproc.errors import DamagedData, NotPrepared, unknown
-from ailab_dataproc.manifest import STATISTICS, Prepared
-from ailab_dataproc.storage import checksum_of
+from ailab_dataproc.manifest import STATISTICS, Prepared, read_beside
 
 
 def read_statistics(
@@ -67,23 +65,11 @@ def distinct_values(prepared: Prepared, columns: Sequence[str]) -> dict[str, int
 
 
 def _load(prepared: Prepared) -> dict[str, Any]:
-    written = prepared.manifest.files.get(STATISTICS)
-    if written is None:
+    if STATISTICS not in prepared.manifest.files:
         raise NotPrepared(
             f"{prepared.name}: was prepared before statistics were kept. Prepare a new version of it to get them."
         )
-    where = prepared.folder.path(STATISTICS)
-    try:
-        content = prepared.folder.read(STATISTICS)
-    except FileNotFoundError as error:
-        raise DamagedData(
-            f"{where}: the statistics are missing. Restore the file; the data load without it."
-        ) from error
-    if checksum_of(io.BytesIO(content)) != written:
-        raise DamagedData(
-            f"{where}: is not the file that the manifest was written with. Restore it; the data load without it."
-        )
-    return dict(json.loads(content))
+    return dict(json.loads(read_beside(prepared, STATISTICS, "the statistics")))
 
 
 def _told(column: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:

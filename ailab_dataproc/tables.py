@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ailab_dataproc.checked import PASSED, spoken
 from ailab_dataproc.report import count_bytes
 
 HIDDEN = "•••"  # stands for a value that is personal data
@@ -90,6 +91,7 @@ def dataset(told: dict[str, Any]) -> None:
     columns.columns[5].overflow, columns.columns[5].no_wrap = "fold", False
     out.print()
     out.print(columns)
+    _checks(out, told["checks"])
     _versions(out, told)
     if told["load"]:
         out.print("\nimport ailab_dataproc as adp")
@@ -157,6 +159,19 @@ def plan(text: str) -> None:
     for line in lines:
         indent = len(line) - len(line[3:].partition("  ")[2].lstrip())
         print(textwrap.fill(line, width, subsequent_indent=" " * indent))
+
+
+def _checks(out: Console, checks: list[dict[str, Any]]) -> None:
+    """What the rows were checked for, and what was found; before a version is prepared, what they will be."""
+    if checks:
+        table = bare_table("check", "level", "result", "rows that fail")
+        for one in checks:
+            result = one.get("result", "")
+            found = spoken(one) if result else "not prepared yet"
+            table.add_row(one["name"], one["level"], Text(result, style="" if result == PASSED else "bold red"), found)
+        table.columns[3].overflow, table.columns[3].no_wrap = "fold", False
+        out.print()
+        out.print(table)
 
 
 def _versions(out: Console, told: dict[str, Any]) -> None:

@@ -20,9 +20,9 @@ LAYERS = (
     ("urls", "cache", "splitting", "download", "cluster"),
     ("progressing",),
     ("gpus",),
-    ("columns", "checks", "dataset", "schema", "sizing", "literals"),
+    ("columns", "dataset", "schema", "sizing", "literals", "filters", "checks", "fitting"),
     ("references", "notices"),
-    ("manifest", "splits", "sampling", "filters", "guarantees", "pruning", "edge_cases", "calibration"),
+    ("manifest", "checked", "splits", "sampling", "guarantees", "pruning", "edge_cases", "calibration"),
     ("backends", "batching", "decoding", "images", "report"),
     ("selecting",),
     ("choosing",),
@@ -95,7 +95,16 @@ def test_a_module_imports_nothing_above_it(path):
 
 def test_definitions_import_public_names_only():
     for path in (ROOT / "datasets").rglob("*.py"):
-        assert imported(path) <= {"columns", "dataset", "errors", "Dataset", "Download", "column", "Source"}, path
+        assert imported(path) <= {
+            "columns",
+            "dataset",
+            "errors",
+            "Dataset",
+            "Download",
+            "column",
+            "Source",
+            "checks",
+        }, path
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))

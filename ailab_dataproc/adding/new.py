@@ -17,7 +17,7 @@ from ailab_dataproc.adding.dummy import dummy, made_up_rows
 from ailab_dataproc.adding.places import Places
 from ailab_dataproc.adding.reading import reading_of
 from ailab_dataproc.adding.sampling import Sample
-from ailab_dataproc.catalog import Definition
+from ailab_dataproc.catalog import Definition, Place
 from ailab_dataproc.columns import column
 from ailab_dataproc.dataset import Source
 from ailab_dataproc.errors import InvalidRequest

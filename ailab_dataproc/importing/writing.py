@@ -12,7 +12,7 @@ from pathlib import Path
 from ailab_dataproc import catalog, urls
 from ailab_dataproc.adding.draft import Draft, definition_text
 from ailab_dataproc.adding.places import places_of
-from ailab_dataproc.catalog import Definition
+from ailab_dataproc.catalog import Definition, Place
 from ailab_dataproc.dataset import Dataset, check_name
 from ailab_dataproc.errors import InvalidDefinition, InvalidRequest
 from ailab_dataproc.importing import texts, typed

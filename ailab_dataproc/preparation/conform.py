@@ -242,14 +242,15 @@ def _first_bad(array: pa.Array, wanted: pa.DataType) -> int | None:
 
 
 def _bad_value(field: pa.Field, value: Any, place: _Place, offset: int) -> InvalidData:
-    shown = "<not shown: PII>" if is_pii(field) else _short(value)
+    shown = "<not shown: PII>" if is_pii(field) else short(value)
     return InvalidData(
         f"row {place.row + offset + 1} of {place.source.name} has {field.name}={shown}, want {field.type}. "
         f"Mend the source, cast it in {place.by}, or declare another type."
     )
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A value for a message."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "…"
 

@@ -11,6 +11,7 @@ import hashlib
 import numpy as np
 import pyarrow as pa
 
+from ailab_dataproc.preparation.checking import CheckWriter
 from ailab_dataproc.preparation.hashing import mix
 from ailab_dataproc.preparation.job import Job
 from ailab_dataproc.preparation.keys import KeyWriter
@@ -27,19 +28,21 @@ SPILLS = "spills"
 
 def spill_task(job: Job, task: Task) -> None:
     """First step: read a task's sources and leave sorted runs for each split."""
-    keys = KeyWriter(job, task)
+    keys, checks = KeyWriter(job, task, job.key), CheckWriter(job, task)
     spilling: dict[str, _Spill] = {}
     runs = []
     row = 0
     for rows in read_rows(job, task):
-        keys.add(rows)
-        for split, batch in shared_out(job, task, rows):
+        keys.add(rows.batch, rows.source, rows.numbers)
+        for split, batch, numbers in shared_out(job, task, rows):
+            checks.add(split, batch, rows.source, numbers)
             spill = spilling.setdefault(split, _Spill(job, task, split))
             runs += spill.add(batch, row)
         row += rows.batch.num_rows
     for spill in spilling.values():
         runs += spill.flush()
     keys.close()
+    checks.close()
     write_runs(job.stage, f"{SPILLS}/{task.label}.receipt", runs)
 
 

@@ -205,7 +205,7 @@ class _WithoutDocumentation(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """Drop documentation, and what the fingerprint has otherwise, from ``Dataset(…)``."""
         if isinstance(node.func, ast.Name | ast.Attribute) and _name(node.func) == "Dataset":
-            dropped = _DOCUMENTATION | {"version", "schema", "splits", "order", "seed", "key", "downloads"}
+            dropped = _DOCUMENTATION | {"version", "schema", "splits", "order", "seed", "key", "checks", "downloads"}
             node.keywords = [keyword for keyword in node.keywords if keyword.arg not in dropped]
         if isinstance(node.func, ast.Name | ast.Attribute) and _name(node.func) == "Download":
             node.args, node.keywords = [], []  # what it brings is in the fingerprint, whatever the place
@@ -213,6 +213,12 @@ class _WithoutDocumentation(ast.NodeTransformer):
             node.args = node.args[:2]  # without the meaning
             node.keywords = [keyword for keyword in node.keywords if not _documents(keyword)]
         return self.generic_visit(node)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
+        """Drop the import of checks, so that a first check changes nothing."""
+        if node.module == "ailab_dataproc":
+            node.names = [one for one in node.names if one.name != "checks"]
+        return node if node.names and node.module != "ailab_dataproc.checks" else None
 
 
 def _documents(keyword: ast.keyword) -> bool:

@@ -43,6 +43,8 @@ class Job:
     shuffled: bool = False
     seed: int = 0
     key: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
+    checks: bytes | None = None  # the author's, pickled; None: there are none
 
     @property
     def schema(self) -> pa.Schema:

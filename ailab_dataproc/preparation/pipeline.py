@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 
 from ailab_dataproc import __version__
 from ailab_dataproc import schema as contract
+from ailab_dataproc.checked import compared, read_checks
 from ailab_dataproc.dataset import Dataset
 from ailab_dataproc.definition import module_text
 from ailab_dataproc.errors import InvalidRequest, VersionConflict, require, unknown
-from ailab_dataproc.manifest import MANIFEST, Manifest, read_manifest
+from ailab_dataproc.manifest import MANIFEST, Manifest, Prepared, read_manifest
 from ailab_dataproc.preparation import runners
 from ailab_dataproc.preparation.assign import check_values
 from ailab_dataproc.preparation.downloads import Cache, cache_folder
 from ailab_dataproc.preparation.fingerprint import fingerprint, fingerprint_parts, identify, tasks_part
 from ailab_dataproc.preparation.job import Job
+from ailab_dataproc.preparation.judging import Against, codes_of
 from ailab_dataproc.preparation.options import FORMATS, Options
 from ailab_dataproc.preparation.provenance import Step, definition_file
 from ailab_dataproc.preparation.publishing import Made, publish
@@ -42,6 +45,7 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
     Raises:
         VersionConflict: the version exists, made from something else.
         InvalidData, SourceFailed: a source doesn't fit; nothing is left behind.
+        CheckFailed: rows fail a check; nothing is visible, and what is read is kept for another try.
         StorageFailed: a source doesn't exist, or the data directory can't be written.
     """
     started, derived = time.perf_counter(), options.derived
@@ -58,22 +62,24 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
     parts = fingerprint_parts(dataset, sources, options.layout, options.formats, derived.lineage)
     final = data_dir / dataset.name / dataset.version
     if final.exists(MANIFEST):
-        return reused(final, read_manifest(final), parts)
+        return _again(final, parts, dataset)
     with locked(data_dir / dataset.name, dataset.version, f"{dataset.name}:{dataset.version}") as lock:
         if not final.exists(MANIFEST):  # by a twin that this one waited for
             tasks = make_tasks(divide_all(dataset, sources, options.layout), options.layout)
-            job = _job(dataset, _stage(data_dir, dataset, {**parts, "files": derived.key}, tasks), options)
+            against = Against.of(dataset, data_dir)
+            looked = {"checks": against.part(dataset.checks)} if dataset.checks else {}
+            job = _job(dataset, _stage(data_dir, dataset, {**parts, **looked, "files": derived.key}, tasks), options)
             with engine.open(job.stage) as run:
                 steps = Steps(job, run, progress=options.progress)
-                receipts = make_shards(steps, tasks, tuple(dataset.splits))
+                receipts = make_shards(steps, tasks, against)
             lock.check(final.url)
             file = definition_file(dataset, options.definition)
             done = [*derived.done, found, *steps.done]
             made = Made(dataset, job, parts, options, engine.describe(), done, started - derived.seconds, file)
-            report = publish(made, receipts, sources, final)
+            report = publish(replace(made, checked=steps.checked), receipts, sources, final)
             if report:
                 return report
-    return reused(final, read_manifest(final), parts)
+    return _again(final, parts, dataset)
 
 
 def _check_formats(dataset: Dataset, formats: Sequence[str]) -> None:
@@ -116,6 +122,14 @@ def reused(final: Folder, manifest: Manifest, parts: Mapping[str, str]) -> Repor
     )
 
 
+def _again(final: Folder, parts: Mapping[str, str], dataset: Dataset) -> Report:
+    """The report of a version that is there, with what it knows of the definition's checks."""
+    manifest = read_manifest(final)
+    report = reused(final, manifest, parts)
+    kept = read_checks(Prepared(final, manifest, manifest.schema_))
+    return replace(report, checks=compared(dataset.checks, codes_of(dataset), kept))
+
+
 def _stage(data_dir: Folder, dataset: Dataset, parts: Mapping[str, str], tasks: Sequence[Task]) -> Folder:
     """Where shards grow unseen, and are found after a crash: by all that decides which task writes which bytes."""
     decisive = {**parts, "tasks": tasks_part(tasks), "package": __version__, "pyarrow": pa.__version__}
@@ -127,7 +141,7 @@ def _job(dataset: Dataset, stage: Folder, options: Options) -> Job:
         dataset=dataset.name,
         stage=stage,
         arrow_schema=contract.encode(dataset.schema),
-        module=module_text(dataset.read),
+        module=next(filter(None, map(module_text, (dataset.read, *(one.test for one in dataset.checks)))), None),
         read=_pickled(dataset.read),
         formats=options.formats,
         layout=options.layout,
@@ -136,14 +150,16 @@ def _job(dataset: Dataset, stage: Folder, options: Options) -> Job:
         shuffled=dataset.order == "shuffled",
         seed=dataset.seed,
         key=tuple(dataset.key),
+        splits=tuple(dataset.splits),
+        checks=_pickled(dataset.checks or None),
     )
 
 
-def _pickled(function: Any) -> bytes | None:
-    """Pickle an author's function; a definition's module is known by name, and `Job.module` brings it along."""
-    if function is None:
+def _pickled(written: Any) -> bytes | None:
+    """Pickle what an author wrote; a definition's module is known by name, and `Job.module` brings it along."""
+    if written is None:
         return None
     require("cloudpickle", "beam")
     import cloudpickle
 
-    return cloudpickle.dumps(function)
+    return cloudpickle.dumps(written)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import tempfile
 import time
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 
 from ailab_dataproc.columns import describe_columns
 from ailab_dataproc.dataset import Dataset, Source
-from ailab_dataproc.manifest import DEFINITION, INDEX, MANIFEST, SOURCES, STATISTICS, Manifest
+from ailab_dataproc.manifest import CHECKS, DEFINITION, INDEX, MANIFEST, SOURCES, STATISTICS, Manifest
 from ailab_dataproc.preparation.fingerprint import fingerprint
 from ailab_dataproc.preparation.job import Job
 from ailab_dataproc.preparation.options import Options
@@ -44,6 +45,7 @@ class Made:
     steps: Sequence[Step]
     started: float  # seconds of the performance counter
     definition: Path | None  # the file
+    checked: Sequence[Mapping[str, Any]] = ()  # the results of the dataset's checks
 
 
 def publish(
@@ -63,6 +65,8 @@ def publish(
     contents = _tfds_metadata(made, sizes, splits) if "tfrecord" in made.options.formats else {}
     report = _report(made, sizes, splits, final)
     contents[STATISTICS] = _statistics(made, receipts, index)
+    if made.checked:
+        contents[CHECKS] = json.dumps({"checks": made.checked}, indent=1, ensure_ascii=False).encode()
     if made.definition:
         contents[DEFINITION] = made.definition.read_bytes()
     for name, content in contents.items():
@@ -194,6 +198,7 @@ def _report(
         steps=[asdict(one) for one in made.steps],
         versions=versions(_RECORDED),
         package=made.options.package,
+        checks=[dict(one) for one in made.checked],
     )
 
 

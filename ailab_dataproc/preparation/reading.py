@@ -8,7 +8,9 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from ailab_dataproc.columns import is_pii
@@ -34,6 +36,11 @@ class Rows:
     source: int  # its number within the task
     first: int  # rows of the source before the batch
 
+    @property
+    def numbers(self) -> np.ndarray:
+        """The rows' numbers within the source, from 0."""
+        return np.arange(self.first, self.first + self.batch.num_rows)
+
 
 def read_rows(job: Job, task: Task) -> Iterator[Rows]:
     """Read the sources of a task one after the other.
@@ -43,7 +50,7 @@ def read_rows(job: Job, task: Task) -> Iterator[Rows]:
         SourceFailed: `read` raised.
     """
     schema = job.schema
-    read = _unpickled(job.module, job.read) if job.read else reader(schema)
+    read: Read = unpickled(job.module, job.read) if job.read else reader(schema)
     for number, source in enumerate(task.sources):
         rows = 0
         try:
@@ -90,10 +97,11 @@ def decoded(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 @lru_cache(maxsize=4)
-def _unpickled(module: tuple[str, str, str] | None, read: bytes) -> Read:
+def unpickled(module: tuple[str, str, str] | None, pickled: bytes) -> Any:
+    """What an author wrote, from a definition's module that workers may not have."""
     if module:
         run_text(*module)
-    return pickle.loads(read)  # noqa: S301 - the author's own function
+    return pickle.loads(pickled)  # noqa: S301 - the author's own function
 
 
 def raised_at(error: BaseException) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from ailab_dataproc.preparation.assign import assign
+from ailab_dataproc.preparation.checking import CheckWriter
 from ailab_dataproc.preparation.job import Job
 from ailab_dataproc.preparation.keys import KeyWriter
 from ailab_dataproc.preparation.reading import Rows, read_rows
@@ -23,31 +24,34 @@ RECEIPTS = "receipts"
 def write_task(job: Job, task: Task) -> None:
     """Write the shards of a task, and what finding duplicate keys needs of it."""
     splits = job.rule.names if job.rule else (task.split,)
-    keys = KeyWriter(job, task)
+    keys, checks = KeyWriter(job, task, job.key), CheckWriter(job, task)
     with contextlib.ExitStack() as stack:
         writers = {
             split: stack.enter_context(ShardWriter(job, split, f"{task.label}-{split}" if job.rule else task.label))
             for split in splits
         }
         for rows in read_rows(job, task):
-            keys.add(rows)
-            for split, batch in shared_out(job, task, rows):
+            keys.add(rows.batch, rows.source, rows.numbers)
+            for split, batch, numbers in shared_out(job, task, rows):
+                checks.add(split, batch, rows.source, numbers)
                 writers[split].write(batch)
         entries = []
         for writer in writers.values():  # a split has a shard, be it an empty one
             entries += writer.close(at_least_one=task.number == 0 or not job.rule)
     keys.close()
+    checks.close()
     write_receipt(job, f"{RECEIPTS}/{task.label}.arrow", entries, [one.profile() for one in writers.values()])
 
 
-def shared_out(job: Job, task: Task, rows: Rows) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """A batch by splits: as a whole, or as the dataset's rule says."""
+def shared_out(job: Job, task: Task, rows: Rows) -> Iterator[tuple[str, pa.RecordBatch, np.ndarray]]:
+    """A batch by splits, with the rows' numbers in the source: as a whole, or as the dataset's rule says."""
     if job.rule is None:
-        yield task.split, rows.batch
+        yield task.split, rows.batch, rows.numbers
         return
     for split, numbers in assign(rows.batch, job.rule, task.sources[rows.source], rows.first):
         whole = len(numbers) == rows.batch.num_rows
-        yield split, rows.batch if whole else rows.batch.take(pa.array(numbers.astype(np.int64)))
+        batch = rows.batch if whole else rows.batch.take(pa.array(numbers.astype(np.int64)))
+        yield split, batch, rows.numbers if whole else rows.numbers[numbers]
 
 
 def write_receipt(job: Job, name: str, entries: list[dict[str, Any]], profiles: Iterable[tuple[str, bytes]]) -> None:

@@ -38,11 +38,12 @@ def review(reference: str, settings: Settings, sources: Mapping[str, Sequence[st
     Raises:
         InvalidDefinition: it can't be loaded at all.
     """
-    name, version = parse_reference(reference)
+    asked = Reference.parse(reference)
+    name = asked.name
     definition = catalog.definition(name, settings)
     dataset = definition.load()
-    if version and version != dataset.version:
-        raise unknown("version", version, [dataset.version], where=name, hint="Its definition makes no other.")
+    if asked.version and not asked.matches(dataset.version):
+        raise unknown("version", asked.version, [dataset.version], where=name, hint="Its definition makes no other.")
     rows = read_twice(name, settings.data_dir, sources or {})
     found = [
         *_open_places(definition),
