@@ -20,6 +20,7 @@ import ailab_dataproc as adp
 from ailab_dataproc import storage, tokens
 from ailab_dataproc.columns import column, labels, shape
 from ailab_dataproc.errors import InvalidData, InvalidDefinition, InvalidRequest, StorageFailed, VersionConflict
+from ailab_dataproc.functions import Known
 from ailab_dataproc.images import image_folder
 
 DIGITS = "image_classification/digits"
@@ -166,6 +167,30 @@ def test_images_of_one_declared_shape_are_one_array(pets, photos, data_dir):
     pets(shape=(6, 5, 3))
     (found,) = adp.batches(PETS, batch_size=2, data_dir=data_dir)
     assert np.array_equal(found["image"], np.stack([noise(1), noise(2)]))
+
+
+def one_way(source):
+    yield {"x": 1}
+
+
+def another_way(source):
+    yield from [{"x": 1}]
+
+
+def test_a_reader_with_a_name_of_its_own_may_be_written_anew(tmp_path, data_dir):
+    (tmp_path / "a.txt").write_text("a")
+
+    def made(function, code):
+        schema = pa.schema([column("x", pa.int64())])
+        read = Known(function, "reader", code)
+        splits = {"train": str(tmp_path / "a.txt")}
+        dataset = adp.Dataset(name="test/known", version="1.0.0", schema=schema, splits=splits, read=read)
+        return adp.prepare(dataset, data_dir=data_dir, runner="inline", formats=("parquet",))
+
+    assert not made(one_way, "reader 1").reused
+    assert made(another_way, "reader 1").reused
+    with pytest.raises(VersionConflict, match="its code differs"):
+        made(another_way, "reader 2")
 
 
 def test_images_in_a_bucket_are_rows_as_on_a_disk(photos, bucket, gcs, data_dir):
