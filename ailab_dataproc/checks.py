@@ -125,6 +125,8 @@ def between(
     low = f"{'at least' if include_min else 'above'} {min}" if min is not None else ""
     high = f"{'at most' if include_max else 'below'} {max}" if max is not None else ""
     told = " and ".join(part for part in (low, high) if part)
+    if low and high and include_min and include_max:
+        told = f"between {min} and {max}"
     given = {"min": min, "max": max, "include_min": include_min, "include_max": include_max}
     return _made("between", f"{column} {told}", options, (column,), given)
 

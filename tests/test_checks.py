@@ -483,6 +483,32 @@ def test_a_preparation_that_was_killed_ends_with_the_same_results(tmp_path):
     assert [one["failed"] for one in json.loads(found[0])["checks"]] == [60, 50, 50]
 
 
+def test_a_repeated_value_names_both_rows(checked):
+    files = {"a.parquet": numbers(10), "b.parquet": numbers(10, 9)}
+    with pytest.raises(
+        CheckFailed, match=r"1 of 20 rows \(5.00%\): row 1 of b.parquet has id=9, like row 10 of a.parq"
+    ):
+        checked(checks.unique("id"), files=files)
+
+
+def test_checks_run_in_a_bucket(bucket, define):
+    words = define(
+        {"w.csv": "word\nw0\nw1\n"},
+        schema=NUMBERS.field("word") and pa.schema([NUMBERS.field("word")]),
+        name="test/items",
+    )
+    adp.prepare(words, runner="inline", formats=("parquet",))
+    for level, order in (("fail", "source"), ("warn", "shuffled")):
+        given = [checks.unique("word", level=level), checks.references("word", "test/items:1.0.0", level=level)]
+        dataset = define({"a.parquet": numbers()}, schema=NUMBERS, checks=given, order=order)
+        if level == "fail":
+            with pytest.raises(CheckFailed, match=r"'word unique' fails .*: 90 of 100 rows"):
+                adp.prepare(dataset, runner="inline", formats=("parquet",))
+        else:
+            report = adp.prepare(dataset, runner="inline", formats=("parquet",))
+            assert [one["failed"] for one in report.checks] == [90, 80]
+
+
 def test_the_checks_of_a_version_are_verified_with_it(checked, data_dir):
     from ailab_dataproc.errors import DamagedData
 
