@@ -245,6 +245,8 @@ def _check_bounds(low: Any, high: Any, where: str, *, whole: bool = False) -> No
     if low is None and high is None:
         raise InvalidDefinition(f"{where}: neither min nor max is given. Give one of them, or both.")
     for one in (low, high):
+        if isinstance(one, float) and one != one:  # noqa: PLR0124 - that is what NaN is
+            raise InvalidDefinition(f"{where}: NaN is no bound, since nothing compares with it. Give a number.")
         if whole and one is not None and (type(one) is not int or one < 0):
             raise InvalidDefinition(f"{where}: {one!r} is no bound, wanted a whole number from 0 on.")
     if type(low) is type(high) and low > high:

@@ -3,8 +3,8 @@
     python benchmarks/checks.py [--scale small|medium|large] [--rounds 5] [--output benchmarks/results/checks.jsonl]
 
 "five checks" reads five columns of the ad log's Parquet shards and looks at each row: a range, allowed values, nulls,
-a regular expression, a text's length. The framework goes batch by batch with the Expressions that a preparation
-evaluates; pandera gets the whole frame of pandas or Polars, or of pandas a frame a shard. "prepare" makes the ad log
+a regular expression, a text's length. The framework goes batch by batch, with what a preparation does in
+its workers; pandera gets the whole frame of pandas or Polars, or of pandas a frame a shard. "prepare" makes the ad log
 from Parquet files with one worker: without checks, with the five, and with two more that must know all rows.
 """
 
@@ -17,15 +17,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from clock import WrongAnswer, clocked
 from harness import Point, Suite, main
 
 import ailab_dataproc as adp
-from ailab_dataproc import catalog, checks
-from ailab_dataproc.fitting import fitted, row_filter
+from ailab_dataproc import catalog, checks, storage
+from ailab_dataproc import schema as contract
+from ailab_dataproc.fitting import fitted
+from ailab_dataproc.preparation.checking import CHECKED, CheckWriter, read_tallies
+from ailab_dataproc.preparation.job import Job
+from ailab_dataproc.preparation.runs import read_arrow
+from ailab_dataproc.preparation.tasks import Layout, Task
 from ailab_dataproc.settings import load_settings
 
 LOG = "products/ad_log/impressions"
@@ -113,14 +118,31 @@ def _none(failed: int) -> None:
 
 
 def _ours(files: list[Path]) -> int:
+    import cloudpickle
+
     schema = pa.schema([pq.read_schema(files[0]).field(name) for name in COLUMNS])
-    tests = [row_filter(one, schema) for one in fitted(FIVE, schema, ("train",), "bench")]
-    failed = 0
-    for file in files:
-        for batch in pq.ParquetFile(file).iter_batches(65_536, columns=COLUMNS):
-            table = pa.Table.from_batches([batch])
-            failed += sum(table.num_rows - (pc.sum(one.mask(table)).as_py() or 0) for one in tests if one)
-    return failed
+    given = fitted(FIVE, schema, ("train",), "bench")
+    with tempfile.TemporaryDirectory() as stage:
+        job = Job(
+            dataset="bench",
+            stage=storage.folder(stage),
+            arrow_schema=contract.encode(schema),
+            module=None,
+            read=None,
+            formats=("parquet",),
+            layout=Layout(),
+            splits=("train",),
+            checks=cloudpickle.dumps(given),
+        )
+        for number, file in enumerate(files):
+            writer = CheckWriter(job, Task("train", number, ()))
+            row = 0
+            for batch in pq.ParquetFile(file).iter_batches(65_536, columns=COLUMNS):
+                writer.add("train", batch.select(COLUMNS), 0, np.arange(row, row + batch.num_rows))
+                row += batch.num_rows
+            writer.close()
+        receipts = [read_arrow(one.read_bytes()) for one in Path(stage, CHECKED).iterdir()]
+    return sum(one["train"].failed for receipt in receipts for one in read_tallies(receipt))
 
 
 def _schema(module: Any, texts: Any) -> Any:

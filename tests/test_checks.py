@@ -546,14 +546,16 @@ WRONG = {
     "tolerate= counts rows": lambda: checks.rows_between(1, tolerate=3),
     "-1 is no bound": lambda: checks.length("word", -1),
     "wanted text, bytes or lists": lambda: checks.length("x", 1),
-    "'unique' is no check": lambda: "unique",
+    "'unique' is no check": lambda: ["unique"],
+    "NaN is no bound": lambda: checks.between("x", NAN),
+    "no column '7'": lambda: checks.not_null(7),
 }
 
 
 @pytest.mark.parametrize("told", WRONG)
 def test_a_check_that_cannot_be_right_is_refused_in_the_definition(define, told):
     with pytest.raises(InvalidDefinition, match=told):
-        define({"a.parquet": b""}, schema=NUMBERS, checks=[WRONG[told]()])
+        define({"a.parquet": b""}, schema=NUMBERS, checks=WRONG[told]())
 
 
 def test_two_checks_of_one_name_are_refused(define):
