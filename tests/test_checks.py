@@ -256,6 +256,8 @@ def test_a_foreign_key_is_looked_up_in_another_dataset(checked, items):
     found = checked(checks.references("word", "test/items:1.0.0", tolerate=20)).popitem()[1]
     origin = open_prepared(storage.folder(str(Path(items.location).parents[2])), "test/items").manifest
     assert found["referenced"] == {"name": "test/items", "version": "1.0.0", "fingerprint": origin.fingerprint}
+    made = open_prepared(storage.folder(str(Path(items.location).parents[2])), "test/clicks").manifest
+    assert made.provenance["checked_against"] == [found["referenced"]]
 
 
 def test_what_refers_to_nothing_is_told_before_a_row_is_read(checked, items):
@@ -290,8 +292,14 @@ def sources(count=4):
     return {f"s{i}.parquet": numbers(300, 300 * i if i < count - 1 else 50) for i in range(count)}
 
 
-@pytest.mark.parametrize("arrangement", ["source", "shuffled", "pooled"])
-@pytest.mark.parametrize(("runner", "workers"), [("inline", None), ("threads", 3), ("processes", 2)])
+LOCAL = [
+    (runner, workers, how) for runner, workers in (("inline", None), ("threads", 3)) for how in ("source", "pooled")
+]
+
+
+@pytest.mark.parametrize(
+    ("runner", "workers", "arrangement"), [*LOCAL, ("threads", 2, "shuffled"), ("processes", 2, "shuffled")]
+)
 def test_the_results_are_the_same_on_every_runner(checked, items, tmp_path, arrangement, runner, workers):
     given = {"order": "shuffled"} if arrangement == "shuffled" else {}
     if arrangement == "pooled":
