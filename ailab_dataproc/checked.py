@@ -19,7 +19,7 @@ def read_checks(prepared: Prepared) -> list[dict[str, Any]]:
     Each has the check's ``name``, ``kind``, ``columns``, ``arguments``, ``level``, ``tolerate`` and ``split``; its
     ``result``, ``"passed"`` or ``"warned"``; ``rows`` that were looked at, ``failed`` ones and their ``share``, and the
     same by split in ``splits``; ``first``, the places of the first ones, without values of personal data; ``found``,
-    what else there is to tell.
+    what else there is to tell; ``referenced``, the version that values were looked up in.
 
     Raises:
         DamagedData: the file is missing or not the one that was written.
@@ -89,7 +89,9 @@ def lines(results: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def _place(place: Mapping[str, Any]) -> str:
     values = ", ".join(f"{name}={value}" for name, value in place["values"].items())
-    return f"row {place['row']:,} of {place['source']}" + (f" has {values}" if values else "")
+    told = f"row {place['row']:,} of {place['source']}" + (f" has {values}" if values else "")
+    other = place.get("repeats")
+    return f"{told}, like row {other['row']:,} of {other['source']}" if other else told
 
 
 def _per_cent(share: float) -> str:

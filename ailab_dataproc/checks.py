@@ -125,6 +125,8 @@ def between(
     low = f"{'at least' if include_min else 'above'} {min}" if min is not None else ""
     high = f"{'at most' if include_max else 'below'} {max}" if max is not None else ""
     told = " and ".join(part for part in (low, high) if part)
+    if low and high and include_min and include_max:
+        told = f"between {min} and {max}"
     given = {"min": min, "max": max, "include_min": include_min, "include_max": include_max}
     return _made("between", f"{column} {told}", options, (column,), given)
 
@@ -243,6 +245,8 @@ def _check_bounds(low: Any, high: Any, where: str, *, whole: bool = False) -> No
     if low is None and high is None:
         raise InvalidDefinition(f"{where}: neither min nor max is given. Give one of them, or both.")
     for one in (low, high):
+        if isinstance(one, float) and one != one:  # noqa: PLR0124 - that is what NaN is
+            raise InvalidDefinition(f"{where}: NaN is no bound, since nothing compares with it. Give a number.")
         if whole and one is not None and (type(one) is not int or one < 0):
             raise InvalidDefinition(f"{where}: {one!r} is no bound, wanted a whole number from 0 on.")
     if type(low) is type(high) and low > high:

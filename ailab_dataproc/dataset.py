@@ -134,8 +134,9 @@ class Dataset:
             object.__setattr__(self, "splits", {k: strings(v) for k, v in self.splits.items()})
         object.__setattr__(self, "key", strings(self.key))
         _check_arrangement(self)
-        _check_references(self.name, self.checks)
-        object.__setattr__(self, "checks", fitted(self.checks, self.schema, tuple(self.splits), self.name))
+        given: Any = (self.checks,) if isinstance(self.checks, Check) else self.checks
+        _check_references(self.name, given)
+        object.__setattr__(self, "checks", fitted(given, self.schema, tuple(self.splits), self.name))
         _check_downloads(self.name, self.downloads)
         object.__setattr__(self, "downloads", dict(self.downloads))
         object.__setattr__(self, "release_notes", dict(self.release_notes))

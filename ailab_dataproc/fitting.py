@@ -37,7 +37,7 @@ def fitted(checks: Iterable[Check], schema: pa.Schema, splits: Collection[str], 
         asked = [("column", name, schema.names) for name in one.columns]
         for kind, name, known in [*asked, *([("split", one.split, splits)] if one.split else [])]:
             if name not in known:
-                raise InvalidDefinition(str(unknown(kind, name, known, where=place)))
+                raise InvalidDefinition(str(unknown(kind, str(name), known, where=place)))
         try:
             found.append(_fitted(one, schema, place))
         except (InvalidRequest, UnknownName) as error:

@@ -256,6 +256,8 @@ def test_a_foreign_key_is_looked_up_in_another_dataset(checked, items):
     found = checked(checks.references("word", "test/items:1.0.0", tolerate=20)).popitem()[1]
     origin = open_prepared(storage.folder(str(Path(items.location).parents[2])), "test/items").manifest
     assert found["referenced"] == {"name": "test/items", "version": "1.0.0", "fingerprint": origin.fingerprint}
+    made = open_prepared(storage.folder(str(Path(items.location).parents[2])), "test/clicks").manifest
+    assert made.provenance["checked_against"] == [found["referenced"]]
 
 
 def test_what_refers_to_nothing_is_told_before_a_row_is_read(checked, items):
@@ -290,8 +292,14 @@ def sources(count=4):
     return {f"s{i}.parquet": numbers(300, 300 * i if i < count - 1 else 50) for i in range(count)}
 
 
-@pytest.mark.parametrize("arrangement", ["source", "shuffled", "pooled"])
-@pytest.mark.parametrize(("runner", "workers"), [("inline", None), ("threads", 3), ("processes", 2)])
+LOCAL = [
+    (runner, workers, how) for runner, workers in (("inline", None), ("threads", 3)) for how in ("source", "pooled")
+]
+
+
+@pytest.mark.parametrize(
+    ("runner", "workers", "arrangement"), [*LOCAL, ("threads", 2, "shuffled"), ("processes", 2, "shuffled")]
+)
 def test_the_results_are_the_same_on_every_runner(checked, items, tmp_path, arrangement, runner, workers):
     given = {"order": "shuffled"} if arrangement == "shuffled" else {}
     if arrangement == "pooled":
@@ -483,6 +491,32 @@ def test_a_preparation_that_was_killed_ends_with_the_same_results(tmp_path):
     assert [one["failed"] for one in json.loads(found[0])["checks"]] == [60, 50, 50]
 
 
+def test_a_repeated_value_names_both_rows(checked):
+    files = {"a.parquet": numbers(10), "b.parquet": numbers(10, 9)}
+    with pytest.raises(
+        CheckFailed, match=r"1 of 20 rows \(5.00%\): row 1 of b.parquet has id=9, like row 10 of a.parq"
+    ):
+        checked(checks.unique("id"), files=files)
+
+
+def test_checks_run_in_a_bucket(bucket, define):
+    words = define(
+        {"w.csv": "word\nw0\nw1\n"},
+        schema=NUMBERS.field("word") and pa.schema([NUMBERS.field("word")]),
+        name="test/items",
+    )
+    adp.prepare(words, runner="inline", formats=("parquet",))
+    for level, order in (("fail", "source"), ("warn", "shuffled")):
+        given = [checks.unique("word", level=level), checks.references("word", "test/items:1.0.0", level=level)]
+        dataset = define({"a.parquet": numbers()}, schema=NUMBERS, checks=given, order=order)
+        if level == "fail":
+            with pytest.raises(CheckFailed, match=r"'word unique' fails .*: 90 of 100 rows"):
+                adp.prepare(dataset, runner="inline", formats=("parquet",))
+        else:
+            report = adp.prepare(dataset, runner="inline", formats=("parquet",))
+            assert [one["failed"] for one in report.checks] == [90, 80]
+
+
 def test_the_checks_of_a_version_are_verified_with_it(checked, data_dir):
     from ailab_dataproc.errors import DamagedData
 
@@ -520,14 +554,16 @@ WRONG = {
     "tolerate= counts rows": lambda: checks.rows_between(1, tolerate=3),
     "-1 is no bound": lambda: checks.length("word", -1),
     "wanted text, bytes or lists": lambda: checks.length("x", 1),
-    "'unique' is no check": lambda: "unique",
+    "'unique' is no check": lambda: ["unique"],
+    "NaN is no bound": lambda: checks.between("x", NAN),
+    "no column '7'": lambda: checks.not_null(7),
 }
 
 
 @pytest.mark.parametrize("told", WRONG)
 def test_a_check_that_cannot_be_right_is_refused_in_the_definition(define, told):
     with pytest.raises(InvalidDefinition, match=told):
-        define({"a.parquet": b""}, schema=NUMBERS, checks=[WRONG[told]()])
+        define({"a.parquet": b""}, schema=NUMBERS, checks=WRONG[told]())
 
 
 def test_two_checks_of_one_name_are_refused(define):

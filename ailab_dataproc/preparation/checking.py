@@ -16,6 +16,7 @@ import pyarrow.types as t
 from ailab_dataproc.checks import Check
 from ailab_dataproc.columns import is_pii
 from ailab_dataproc.errors import InvalidData, SourceFailed
+from ailab_dataproc.filters import RowFilter
 from ailab_dataproc.fitting import plain, row_filter
 from ailab_dataproc.preparation.conform import short
 from ailab_dataproc.preparation.job import Job
@@ -27,6 +28,7 @@ from ailab_dataproc.preparation.tasks import Task
 
 CHECKED = "checks"
 PLACES = 3  # of rows that fail a check, which are told
+_SAMPLE = 4_096  # rows that tell whether few values differ
 _FOUND = b"found"
 _LEAST = 1_000_000  # rows of a run of hashes, where many checks share the memory
 _RECEIPT = pa.schema([("path", pa.string()), ("bytes", pa.int64()), ("rows", pa.int64())])
@@ -171,7 +173,9 @@ def _judged(check: Check, job: Job) -> Callable[[_Seen, Tally], None]:
 
     def look(seen: _Seen, tally: Tally) -> None:
         try:
-            if test is not None:
+            if check.kind == "matches":
+                answers = _by_value(test, seen.batch.column(check.columns[0]))
+            elif test is not None:
                 answers = test.mask(pa.Table.from_batches([seen.batch]))
             else:
                 answers = _answers(check.test(seen.batch.select(list(check.columns))))
@@ -189,6 +193,16 @@ def _judged(check: Check, job: Job) -> Callable[[_Seen, Tally], None]:
         _note(tally, answers, seen, [job.schema.field(name) for name in check.columns])
 
     return look
+
+
+def _by_value(test: RowFilter | None, column: pa.Array) -> pa.ChunkedArray:
+    """Ask each distinct text once, where few differ: a regular expression takes 60 ns, to find equal texts 15."""
+    assert test is not None  # noqa: S101 - for the type checker
+    name = test.columns.names[0]
+    if len(pc.unique(column.slice(0, _SAMPLE))) * 2 > min(len(column), _SAMPLE):
+        return test.mask(pa.table({name: column}))
+    encoded = column.dictionary_encode()
+    return test.mask(pa.table({name: encoded.dictionary})).take(encoded.indices)
 
 
 def _answers(found: Any) -> pa.Array | pa.ChunkedArray:

@@ -28,7 +28,7 @@ from ailab_dataproc.preparation.tasks import Task
 from ailab_dataproc.storage import Folder
 
 FINDINGS = {"unique": "duplicates", "references": "missing"}  # the folder of what buckets found, by kind of check
-_TOLD = ("source", "row", "values")  # of a place
+_OURS = ("task", "number")  # of a place, that are not told
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def judge(looked: Looked) -> list[dict[str, Any]]:
             "drop such rows in read(), or change the check. What is read is kept: with another tolerate= or level= "
             "preparing again goes on from here."
         )
-    return [{**one, "first": [{key: place[key] for key in _TOLD} for place in one["first"]]} for one in found]
+    return [{**one, "first": [_told(place) for place in one["first"]]} for one in found]
 
 
 def _result(looked: Looked, check: Check, number: int) -> dict[str, Any]:
@@ -138,15 +138,25 @@ def _add_findings(looked: Looked, splits: Mapping[str, Tally], folder: str) -> l
     """Add what buckets found; returns the first places."""
     place = looked.job.stage / folder
     numbers = {task.label: number for number, task in enumerate(looked.tasks)}
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []  # that fail
     for content in place.read_many(place.names()).values():
         found = json.loads(content)
         for split, count in zip(looked.job.splits, found["splits"], strict=False):
             if count:
                 splits[split].failed += count
-        rows += found["rows"][1:] if folder.endswith(FINDINGS["unique"]) else found["rows"]
+        if folder.endswith(FINDINGS["unique"]):
+            first, second = found["rows"]
+            rows.append({**second, "repeats": first})
+        else:
+            rows += found["rows"]
     rows.sort(key=lambda one: (numbers[one["task"]], one["source"], one["row"]))
-    return [_placed({**one, "values": {}}, looked.tasks[numbers[one["task"]]]) for one in rows[:PLACES]]
+    places = []
+    for one in rows[:PLACES]:
+        places.append(_placed({**one, "values": {}}, looked.tasks[numbers[one["task"]]]))
+        if "repeats" in one:
+            other = _placed({**one["repeats"], "values": {}}, looked.tasks[numbers[one["repeats"]["task"]]])
+            places[-1]["repeats"] = {key: other[key] for key in ("source", "row")}
+    return places
 
 
 def _placed(place: Mapping[str, Any], task: Task) -> dict[str, Any]:
@@ -154,6 +164,10 @@ def _placed(place: Mapping[str, Any], task: Task) -> dict[str, Any]:
     return {"task": task.label, "number": place["source"], "source": source, "row": place["row"] + 1} | {
         "values": dict(place["values"])
     }
+
+
+def _told(place: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in place.items() if key not in _OURS}
 
 
 def _add_values(looked: Looked, result: dict[str, Any]) -> None:

@@ -206,6 +206,7 @@ def _manifest(
     made: Made, splits: dict[str, list[int]], report: Report, index_checksum: str, files: dict[str, str]
 ) -> Manifest:
     dataset = made.dataset
+    against = [one["referenced"] for one in made.checked if "referenced" in one]
     return Manifest(
         name=dataset.name,
         version=dataset.version,
@@ -226,5 +227,5 @@ def _manifest(
         license=dataset.license,
         homepage=dataset.homepage,
         release_notes=dict(dataset.release_notes),
-        provenance=provenance(report, made.engine, made.definition),
+        provenance=provenance(report, made.engine, made.definition) | ({"checked_against": against} if against else {}),
     )
