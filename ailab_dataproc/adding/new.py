@@ -17,7 +17,7 @@ from ailab_dataproc.adding.dummy import dummy, made_up_rows
 from ailab_dataproc.adding.places import Places
 from ailab_dataproc.adding.reading import reading_of
 from ailab_dataproc.adding.sampling import Sample
-from ailab_dataproc.catalog import Definition
+from ailab_dataproc.catalog import Definition, Place
 from ailab_dataproc.columns import column
 from ailab_dataproc.dataset import Source
 from ailab_dataproc.errors import InvalidRequest
@@ -147,7 +147,7 @@ def _tried(name: str, places: Places, source: Path, sample: Sample | None) -> in
     Raises:
         InvalidData, SourceFailed: it can't.
     """
-    dataset = Definition(name, places.definition, "").load()
+    dataset = Definition(name, places.definition, Place(places.folder, str(places.folder))).load()
     files = [str(source), *(sample.files[:1] if sample else ())]
     counts = [sum(batch.num_rows for batch in first_rows(dataset, [Source(file, SPLIT)], _TRIED)) for file in files]
     return counts[0]
