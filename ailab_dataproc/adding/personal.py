@@ -18,7 +18,7 @@ _NAMES = (
     ("names of people", r"name|(first|last|full|family|given|middle|maiden|sur|user|nick)_?name|.*_username"),
     ("identifiers of people", rf"({_PERSON})(_?(id|ids|no|nr|number|key|hash|uuid|name|code))?|uid|user_?id_.*"),
     (
-        "numbers of devices",
+        "identifiers of devices",
         rf"({_THING})_?(id|ids|no|nr|number|key|hash|uuid)|cookie|idfa|gaid|imei|mac(_?(addr|address))?",
     ),
     ("days of birth", r"(.*_)?(birth|birthday|birth_?date|date_of_birth|dob)(_.*)?"),
@@ -30,8 +30,10 @@ _NAMES = (
 _VALUES = (
     ("mail addresses", r"^[^@\s]+@[^@\s]+\.[A-Za-z]{2,}$"),
     ("IP addresses", r"^((25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(25[0-5]|2[0-4]\d|1?\d?\d)$"),
-    ("IP addresses", r"^(?:[0-9A-Fa-f]{1,4}:){2,7}(?::|[0-9A-Fa-f]{1,4}|(?::[0-9A-Fa-f]{1,4})+)$"),
-    ("telephone numbers", r"^(\+\d[\d ()./-]{6,18}\d|\(?0\d{1,4}\)?[ /-]\d[\d -]{4,12}\d)$"),
+    ("IP addresses", r"^([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}$|^[0-9A-Fa-f:]*[0-9A-Fa-f]::[0-9A-Fa-f:]*$"),
+    ("identifiers of devices", r"^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$"),
+    ("telephone numbers", r"^\+\d[\d ()./-]{6,18}\d$|^\(?0\d{1,4}\)?[ /]\d[\d -]{4,12}\d$"),
+    ("telephone numbers", r"^0(\d-\d{4}|\d\d-\d{3,4}|\d{3}-\d\d)-\d{4}$"),
     ("numbers of accounts", r"^[A-Z]{2}\d{2}( ?[A-Z0-9]{4}){3,7}( ?[A-Z0-9]{1,4})?$"),
 )
 _LOOKED = 10_000  # values
