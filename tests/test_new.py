@@ -146,3 +146,15 @@ def test_without_a_folder_the_way_out_is_told(place, monkeypatch):
     done = ask("new", NAME, "--from", "orders.csv")
     assert done.exit_code == 2
     assert "--folder my_datasets" in done.output
+
+
+def test_rows_that_tfrecord_cant_hold_are_told_and_tested_as_parquet(place):
+    (place / "o.jsonl").write_text('{"tags": ["x"]}\n{"tags": null}\n')
+    told = ask("new", "lab/tags", "--from", "o.jsonl").stdout
+    assert "! without TFRecord: " in told
+    assert told.endswith("prepare lab/tags --limit 100 --formats parquet\n")
+    assert 'formats = ("parquet",)' in (place / "defs/_tests/test_lab_tags.py").read_text()
+
+
+def test_a_folder_given_as_the_sample_is_answered_with_a_pattern(place):
+    assert "such as" in ask("new", NAME, "--from", str(place)).output
