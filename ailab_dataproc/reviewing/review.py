@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from ailab_dataproc.settings import Settings
 from ailab_dataproc.splitting import Pooled
 
 _SHOWN = 70  # characters of a line
+_COLUMN = re.compile(r"""\s*column\(\s*["']([^"']+)["']""")
 
 
 def review(reference: str, settings: Settings, sources: Mapping[str, Sequence[str]] | None = None) -> Review:
@@ -59,7 +61,8 @@ def _open_places(definition: Definition) -> Iterator[Finding]:
     """Lines that the author has still to fill in."""
     for number, line in enumerate(definition.path.read_text(encoding="utf-8").splitlines(), start=1):
         if PLACE in line:
-            text = line.strip()
+            column = _COLUMN.match(line)
+            text = f"in column {column[1]!r}" if column else line.strip()
             shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
             yield error(f"{definition.path.name}:{number}", f"a {PLACE} is left: {shown}", "Fill it in, or remove it.")
 
