@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as t
 
-_PERSON = "user|customer|client|member|patient|account|subscriber|visitor|employee|person|player|student|passenger|guest|driver|login"
+_PERSON = "user|customer|client|member|patient|account|subscriber|visitor|employee|person|player|student|passenger|guest|login"
 _THING = "device|cookie|session|advertising|ad"
 # By what a column is called in lower case with _ between words; the first that matches says what it seems to hold.
 _NAMES = (
