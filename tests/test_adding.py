@@ -209,6 +209,19 @@ def test_a_column_that_looks_personal_is_named_with_the_reason(name, value, want
     assert hint(name, pa.chunked_array([[value, None]])) == wanted
 
 
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        ([{"email": "x", "n": 1}], "mail addresses by its name, in its 'email'"),
+        ([{"to": ["a@example.org"]}, None], "mail addresses by its values, in its 'to'"),
+        ([["a@example.org"], []], "mail addresses by its values"),
+        ([{"n": 1}], ""),
+    ],
+)
+def test_what_objects_and_lists_hold_is_looked_at_too(values, wanted):
+    assert hint("payload", pa.chunked_array([values])) == wanted
+
+
 def test_what_looks_personal_is_protected_until_the_author_decides(sample):
     found = sample("mail,x\na@example.org,1\n")
     assert is_pii(found.schema.field("mail"))

@@ -48,6 +48,7 @@ def same_words(shown: str, found: str) -> None:
     assert re.fullmatch(pattern, found.strip() + "\n"), f"the README shows\n{shown}\nand this was printed\n{found}"
 
 
+@pytest.mark.slow
 def test_the_five_commands_lead_from_an_unseen_csv_to_a_dataset_that_loads(tmp_path):
     pytest.importorskip("sklearn")
     (tmp_path / "my_datasets").mkdir()

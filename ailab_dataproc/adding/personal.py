@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as t
 
-_PERSON = "user|customer|client|member|patient|account|subscriber|visitor|employee|person|player|student|passenger|guest|login"
+_PEOPLE = "customer|client|member|patient|subscriber|visitor|employee|person|player|student|passenger|guest"
+_PERSON = f"user|account|login|{_PEOPLE}"
 _THING = "device|cookie|session|advertising|ad"
 # By what a column is called in lower case with _ between words; the first that matches says what it seems to hold.
 _NAMES = (
@@ -49,6 +51,8 @@ def looks_personal(name: str) -> str:
 
 def holds_personal(values: pa.ChunkedArray | pa.Array) -> str:
     """What the texts of a column seem to be, such as "mail addresses"; nothing for other types."""
+    if t.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
     if not (t.is_string(values.type) or t.is_large_string(values.type)):
         return ""
     found = pc.drop_null(values).slice(0, _LOOKED)
@@ -61,9 +65,27 @@ def holds_personal(values: pa.ChunkedArray | pa.Array) -> str:
 
 
 def hint(name: str, values: pa.ChunkedArray | pa.Array | None = None) -> str:
-    """Why a column looks personal, such as "mail addresses by its values"; nothing where it doesn't."""
+    """Why a column looks personal, such as "mail addresses by its values"; nothing where it doesn't.
+
+    Args:
+        name: of the column.
+        values: some of its values; what is inside of objects and lists is looked at, too.
+    """
     by_values = holds_personal(values) if values is not None else ""
     if by_values:
         return f"{by_values} by its values"
     by_name = looks_personal(name)
-    return f"{by_name} by its name" if by_name else ""
+    if by_name:
+        return f"{by_name} by its name"
+    inside = ((key, hint(key, one)) for key, one in _inside(name, values)) if values is not None else ()
+    return next((f"{why}, in its {key!r}" if key != name else why for key, why in inside if why), "")
+
+
+def _inside(name: str, values: pa.ChunkedArray | pa.Array) -> Iterator[tuple[str, pa.Array]]:
+    """What a column of objects or lists holds, by the name that it has there."""
+    plain = values.slice(0, _LOOKED)
+    plain = pa.concat_arrays(plain.chunks) if isinstance(plain, pa.ChunkedArray) and plain.num_chunks else plain
+    if t.is_struct(values.type) and isinstance(plain, pa.StructArray):
+        yield from zip((one.name for one in values.type), plain.flatten(), strict=True)
+    elif t.is_list(values.type) or t.is_large_list(values.type) or t.is_fixed_size_list(values.type):
+        yield name, plain.flatten()
