@@ -158,3 +158,10 @@ def test_rows_that_tfrecord_cant_hold_are_told_and_tested_as_parquet(place):
 
 def test_a_folder_given_as_the_sample_is_answered_with_a_pattern(place):
     assert "such as" in ask("new", NAME, "--from", str(place)).output
+
+
+def test_what_an_object_holds_is_made_up_as_a_whole_where_it_looks_personal(place):
+    (place / "o.jsonl").write_text('{"buyer": {"email": "ada@lab.test", "since": "2024-01-02", "n": 1}, "x": 1}\n')
+    assert "made-up values in buyer" in ask("new", "lab/buyers", "--from", "o.jsonl").stdout
+    dummy = (place / "defs/_tests/dummy/lab/buyers/train.jsonl").read_text()
+    assert json.loads(dummy) == {"buyer": {"email": "made up 1", "since": "2000-01-01 01:00:00", "n": 1}, "x": 1}
