@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,10 +20,13 @@ from ailab_dataproc.adding.reading import reading_of
 from ailab_dataproc.adding.sampling import Sample
 from ailab_dataproc.catalog import Definition, Place
 from ailab_dataproc.columns import column
-from ailab_dataproc.dataset import Source
-from ailab_dataproc.errors import InvalidRequest
+from ailab_dataproc.dataset import Dataset, Source
+from ailab_dataproc.errors import AilabError, InvalidRequest
+from ailab_dataproc.preparation.parquet import stored
+from ailab_dataproc.preparation.reading import decoded
 from ailab_dataproc.preparation.trial import first_rows
 from ailab_dataproc.settings import Settings
+from ailab_dataproc.storage import explained
 
 SPLIT = "train"
 _OWNER = f"{PLACE}: a person or a team"
@@ -47,6 +51,7 @@ class Added:
     dummy: Path
     rows: int  # of the dummy source
     marks: int  # places for the author in the definition
+    refused: str  # why TFRecord can't hold the rows; nothing where it can
     listed: bool  # whether the settings name its folder, so that it is found at once
 
 
@@ -95,22 +100,28 @@ def add(draft: Draft, places: Places, settings: Settings, sample: Sample | None 
     if not sample:
         draft = replace(draft, splits={SPLIT: str(source)}, remark=f"{PLACE}: made-up rows; name the real sources.")
     text = definition_text(draft)
-    files = {
-        places.definition: text.encode(),
-        source: content,
-        places.test: _test(draft.name, source, places.test).encode(),
-    }
-    with _all_or_nothing(places.folder, *files):
+    with explained(str(places.folder), "write"), _all_or_nothing(places.folder, places.definition, source, places.test):
         _check_new(draft.name, places, settings)
-        for path, bytes_ in files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(bytes_)
-        rows = _tried(draft.name, places, source, sample)
+        _write(places.definition, text.encode())
+        _write(source, content)
+        dataset = Definition(draft.name, places.definition, Place(places.folder, str(places.folder))).load()
+        batches = list(first_rows(dataset, [Source(str(source), SPLIT)], _TRIED))
+        for file in sample.files[:1] if sample else ():
+            for _ in first_rows(dataset, [Source(file, SPLIT)], _TRIED):
+                pass
+        refused = _refused_by_tfrecord(dataset, batches)
+        _write(places.test, _test(draft.name, source, places.test, parquet_only=bool(refused)).encode())
         note = f"- {dt.date.today()}: `{draft.name}` {draft.version}: {draft.release_note}"
         places.changelog.write_text(_changelog(places.changelog, note), encoding="utf-8")
-    listed = draft.name in catalog.definitions(settings)
-    marks = sum(PLACE in line for line in text.splitlines())
-    return Added(name=draft.name, places=places, dummy=source, rows=rows, marks=marks, listed=listed)
+    return Added(
+        name=draft.name,
+        places=places,
+        dummy=source,
+        rows=sum(one.num_rows for one in batches),
+        marks=sum(PLACE in line for line in text.splitlines()),
+        refused=refused,
+        listed=draft.name in catalog.definitions(settings),
+    )
 
 
 def _check_new(name: str, places: Places, settings: Settings) -> None:
@@ -141,20 +152,29 @@ def _all_or_nothing(folder: Path, *files: Path) -> Iterator[None]:
         raise
 
 
-def _tried(name: str, places: Places, source: Path, sample: Sample | None) -> int:
-    """Read the dummy source and the beginning of the sample by the written definition; returns the rows of the dummy.
-
-    Raises:
-        InvalidData, SourceFailed: it can't.
-    """
-    dataset = Definition(name, places.definition, Place(places.definition.parent, "")).load()
-    files = [str(source), *(sample.files[:1] if sample else ())]
-    counts = [sum(batch.num_rows for batch in first_rows(dataset, [Source(file, SPLIT)], _TRIED)) for file in files]
-    return counts[0]
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
 
 
-def _test(name: str, source: Path, test: Path) -> str:
+def _refused_by_tfrecord(dataset: Dataset, batches: Sequence[pa.RecordBatch]) -> str:
+    """Why a tf.train.Example can't hold some rows, such as a null list; nothing where it can, or nobody can tell."""
+    if find_spec("google_crc32c") is None:
+        return ""
+    from ailab_dataproc.preparation.tfrecord import Encoder
+
+    try:
+        encoder = Encoder(stored(dataset.schema), dataset.name)
+        for one in map(decoded, batches):
+            encoder.encode(one)
+    except AilabError as error:
+        return str(error)
+    return ""
+
+
+def _test(name: str, source: Path, test: Path, *, parquet_only: bool) -> str:
     title = "".join(part.capitalize() for part in name.rsplit("/", 1)[-1].split("_"))
+    formats = '    formats = ("parquet",)\n' if parquet_only else ""
     return f'''\
 """Tests of {name}: schema, keys, splits, the same bytes each time, the same values on each backend."""
 
@@ -164,7 +184,7 @@ from ailab_dataproc.testing import DatasetTests
 class Test{title}(DatasetTests):
     dataset = {quoted(name)}
     sources = {{{quoted(SPLIT)}: {quoted(source.relative_to(test.parent).as_posix())}}}
-'''
+{formats}'''
 
 
 def _changelog(path: Path, line: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as t
 
-_PERSON = "user|customer|client|member|patient|account|subscriber|visitor|employee|person|player|student|login"
+_PEOPLE = "customer|client|member|patient|subscriber|visitor|employee|person|player|student|passenger|guest"
+_PERSON = f"user|account|login|{_PEOPLE}"
 _THING = "device|cookie|session|advertising|ad"
 # By what a column is called in lower case with _ between words; the first that matches says what it seems to hold.
 _NAMES = (
@@ -18,7 +20,7 @@ _NAMES = (
     ("names of people", r"name|(first|last|full|family|given|middle|maiden|sur|user|nick)_?name|.*_username"),
     ("identifiers of people", rf"({_PERSON})(_?(id|ids|no|nr|number|key|hash|uuid|name|code))?|uid|user_?id_.*"),
     (
-        "numbers of devices",
+        "identifiers of devices",
         rf"({_THING})_?(id|ids|no|nr|number|key|hash|uuid)|cookie|idfa|gaid|imei|mac(_?(addr|address))?",
     ),
     ("days of birth", r"(.*_)?(birth|birthday|birth_?date|date_of_birth|dob)(_.*)?"),
@@ -30,8 +32,10 @@ _NAMES = (
 _VALUES = (
     ("mail addresses", r"^[^@\s]+@[^@\s]+\.[A-Za-z]{2,}$"),
     ("IP addresses", r"^((25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(25[0-5]|2[0-4]\d|1?\d?\d)$"),
-    ("IP addresses", r"^(?:[0-9A-Fa-f]{1,4}:){2,7}(?::|[0-9A-Fa-f]{1,4}|(?::[0-9A-Fa-f]{1,4})+)$"),
-    ("telephone numbers", r"^(\+\d[\d ()./-]{6,18}\d|\(?0\d{1,4}\)?[ /-]\d[\d -]{4,12}\d)$"),
+    ("IP addresses", r"^([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}$|^[0-9A-Fa-f:]*[0-9A-Fa-f]::[0-9A-Fa-f:]*$"),
+    ("identifiers of devices", r"^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$"),
+    ("telephone numbers", r"^\+\d[\d ()./-]{6,18}\d$|^\(?0\d{1,4}\)?[ /]\d[\d -]{4,12}\d$"),
+    ("telephone numbers", r"^0(\d-\d{4}|\d\d-\d{3,4}|\d{3}-\d\d)-\d{4}$"),
     ("numbers of accounts", r"^[A-Z]{2}\d{2}( ?[A-Z0-9]{4}){3,7}( ?[A-Z0-9]{1,4})?$"),
 )
 _LOOKED = 10_000  # values
@@ -47,6 +51,8 @@ def looks_personal(name: str) -> str:
 
 def holds_personal(values: pa.ChunkedArray | pa.Array) -> str:
     """What the texts of a column seem to be, such as "mail addresses"; nothing for other types."""
+    if t.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
     if not (t.is_string(values.type) or t.is_large_string(values.type)):
         return ""
     found = pc.drop_null(values).slice(0, _LOOKED)
@@ -59,9 +65,27 @@ def holds_personal(values: pa.ChunkedArray | pa.Array) -> str:
 
 
 def hint(name: str, values: pa.ChunkedArray | pa.Array | None = None) -> str:
-    """Why a column looks personal, such as "mail addresses by its values"; nothing where it doesn't."""
+    """Why a column looks personal, such as "mail addresses by its values"; nothing where it doesn't.
+
+    Args:
+        name: of the column.
+        values: some of its values; what is inside of objects and lists is looked at, too.
+    """
     by_values = holds_personal(values) if values is not None else ""
     if by_values:
         return f"{by_values} by its values"
     by_name = looks_personal(name)
-    return f"{by_name} by its name" if by_name else ""
+    if by_name:
+        return f"{by_name} by its name"
+    inside = ((key, hint(key, one)) for key, one in _inside(name, values)) if values is not None else ()
+    return next((f"{why}, in its {key!r}" if key != name else why for key, why in inside if why), "")
+
+
+def _inside(name: str, values: pa.ChunkedArray | pa.Array) -> Iterator[tuple[str, pa.Array]]:
+    """What a column of objects or lists holds, by the name that it has there."""
+    plain = values.slice(0, _LOOKED)
+    plain = pa.concat_arrays(plain.chunks) if isinstance(plain, pa.ChunkedArray) and plain.num_chunks else plain
+    if t.is_struct(values.type) and isinstance(plain, pa.StructArray):
+        yield from zip((one.name for one in values.type), plain.flatten(), strict=True)
+    elif t.is_list(values.type) or t.is_large_list(values.type) or t.is_fixed_size_list(values.type):
+        yield name, plain.flatten()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,6 +84,8 @@ def infer(
 
 def _expand(path: str, options: dict[str, Any]) -> list[str]:
     found = urls.expand(path, options)
+    if not found and (local := urls.local_path(path)) and os.path.isdir(local):
+        raise StorageFailed(f"{path}: is a folder, wanted files. Name them by a pattern, such as '{path}/*.csv'.")
     if not found:
         raise StorageFailed(f"{urls.shown(path)}: the sample doesn't exist. Give a file of CSV, JSON Lines or Parquet.")
     return [one.url for one in found]

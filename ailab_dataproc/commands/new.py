@@ -50,7 +50,8 @@ def new(
 
 
 def _tell_sample(found: Sample) -> None:
-    click.echo(f"{found.found.name}: {found.rows:,} rows looked at, {len(found.schema)} columns")
+    rows = f"{found.rows:,} rows" if found.whole else f"the first {found.rows:,} rows"
+    click.echo(f"{found.found.name}: {rows} looked at, {len(found.schema)} columns")
     for note in found.found.notes:
         click.echo(f"  ! {note}")
     for old, new_name in found.renamed.items():
@@ -68,12 +69,15 @@ def _tell(added: Added, found: Sample | None, known: tuple[str, ...]) -> None:
     click.echo(f"  {_short(places.test)}  its tests")
     click.echo(f"  {_short(added.dummy)}  {told}")
     click.echo(f"  {_short(places.changelog)}  a line")
+    if added.refused:
+        click.echo(f"  ! without TFRecord: {added.refused}")
     click.echo("next")
     if not added.listed:
         click.echo(f"  export AILAB_DATASETS={os.pathsep.join([*known, _short(places.folder)])}")
     click.echo(f"  ailab-dataproc check {added.name}    # what is left to fill in")
     click.echo(f"  pytest {_short(places.test)}")
-    click.echo(f"  ailab-dataproc prepare {added.name} --limit 100")
+    formats = " --formats parquet" if added.refused else ""
+    click.echo(f"  ailab-dataproc prepare {added.name} --limit 100{formats}")
 
 
 def _short(path: os.PathLike[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from ailab_dataproc.settings import Settings
 from ailab_dataproc.splitting import Pooled
 
 _SHOWN = 70  # characters of a line
+_COLUMN = re.compile(r"""\s*column\(\s*["']([^"']+)["']""")
 
 
 def review(reference: str, settings: Settings, sources: Mapping[str, Sequence[str]] | None = None) -> Review:
@@ -51,7 +53,7 @@ def review(reference: str, settings: Settings, sources: Mapping[str, Sequence[st
         *_columns(dataset, rows.tables),
         *_splits(dataset),
         *rows.findings,
-        *_tests(definition, settings),
+        *_tests(definition),
     ]
     return Review(f"{name}:{dataset.version}", sorted(found, key=lambda one: one.severity != ERROR))
 
@@ -60,7 +62,8 @@ def _open_places(definition: Definition) -> Iterator[Finding]:
     """Lines that the author has still to fill in."""
     for number, line in enumerate(definition.path.read_text(encoding="utf-8").splitlines(), start=1):
         if PLACE in line:
-            text = line.strip()
+            column = _COLUMN.match(line)
+            text = f"in column {column[1]!r}" if column else line.strip()
             shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
             yield error(f"{definition.path.name}:{number}", f"a {PLACE} is left: {shown}", "Fill it in, or remove it.")
 
@@ -130,13 +133,11 @@ def _splits(dataset: Dataset) -> Iterator[Finding]:
                 yield warning(where, f"{place!r} is looked for in the folder where a command is started", advice)
 
 
-def _tests(definition: Definition, settings: Settings) -> Iterator[Finding]:
+def _tests(definition: Definition) -> Iterator[Finding]:
     """Whether some test names the dataset; nothing where its tests aren't on this machine."""
-    depth = definition.name.count("/") + 1
-    places = places_of(definition.name, definition.path.parents[depth - 1])
+    places = places_of(definition.name, definition.place.folder)
     folder = places.test.parent
-    installed = not any(Path(one).expanduser().resolve() == places.folder for one in settings.datasets)
-    if installed and not folder.is_dir():
+    if definition.package and not folder.is_dir():
         return
     wanted = (f'"{definition.name}"', f"'{definition.name}'")
     files = sorted(folder.rglob("test_*.py")) if folder.is_dir() else []
