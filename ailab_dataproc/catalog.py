@@ -189,6 +189,8 @@ def _folders(value: str) -> list[Path]:
     """
     module = value.partition(":")[0].strip()
     top, *below = module.split(".")
+    if not all(part.isidentifier() for part in (top, *below)):
+        raise InvalidDefinition("that is no package's name")
     spec = find_spec(top)
     folders = [Path(one, *below) for one in (spec.submodule_search_locations if spec else None) or ()]
     there = [one for one in folders if one.is_dir()]
