@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ailab_dataproc.loading import batches, even_splits, load, plan
     from ailab_dataproc.mapping import map_partitions
     from ailab_dataproc.planning import Plan
+    from ailab_dataproc.preparation.readers import read_csv
     from ailab_dataproc.preparing import prepare
     from ailab_dataproc.progressing import progress
     from ailab_dataproc.report import Report, last_report
@@ -35,6 +36,7 @@ _PUBLIC = {
     "by_value": "splitting",
     "Download": "download",
     "prepare": "preparing",
+    "read_csv": "preparation.readers",
     "transform": "transforming",
     "map_partitions": "mapping",
     "transform_graph": "serving",
@@ -71,6 +73,7 @@ __all__ = [
     "plan",
     "prepare",
     "progress",
+    "read_csv",
     "submit",
     "transform",
     "transform_graph",

@@ -11,10 +11,12 @@ from click.shell_completion import get_completion_class
 
 from ailab_dataproc import __version__
 from ailab_dataproc.commands.bench import bench
+from ailab_dataproc.commands.check import check
 from ailab_dataproc.commands.clean import clean
 from ailab_dataproc.commands.cluster import cluster
 from ailab_dataproc.commands.jobs import jobs
 from ailab_dataproc.commands.looking import describe, head, list_, plan
+from ailab_dataproc.commands.new import new
 from ailab_dataproc.commands.new_package import new_package
 from ailab_dataproc.commands.preparing import prepare, verify
 from ailab_dataproc.commands.stats import stats
@@ -76,12 +78,14 @@ def completion(shell: str) -> None:
 
 for command in (
     bench,
+    check,
     clean,
     cluster,
     describe,
     head,
     jobs,
     list_,
+    new,
     new_package,
     plan,
     prepare,

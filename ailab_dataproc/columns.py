@@ -18,7 +18,7 @@ def column(
     *,
     nullable: bool = False,
     unit: str = "",
-    pii: bool = False,
+    pii: bool | None = None,
     shape: Sequence[int | None] | None = None,
 ) -> pa.Field:
     """Declare one column.
@@ -29,7 +29,8 @@ def column(
         meaning: what a value says, for people.
         nullable: whether a row may have no value. A null in a column that isn't nullable stops the preparation.
         unit: of the values, such as ``"JPY"`` or ``"s"``.
-        pii: whether it holds personal data; such a column is loaded only with ``allow_pii=True``.
+        pii: whether it holds personal data; such a column is loaded only with ``allow_pii=True``. False says that
+            somebody has looked and found none; None, which loads the same, that nobody has said so.
         shape: for a fixed-size list, the shape of the array that a row holds, such as ``(28, 28)``; for bytes that are
             encoded images, that of the pixels: ``(28, 28, 1)``, or ``(None, None, 3)`` where sizes differ.
 
@@ -38,7 +39,7 @@ def column(
     """
     if not isinstance(type, pa.DataType):
         raise InvalidDefinition(f"column {name!r}: its type is {type!r}, wanted an Arrow type such as pa.int64().")
-    metadata = {"description": meaning, "unit": unit, "pii": "true" if pii else ""}
+    metadata = {"description": meaning, "unit": unit, "pii": "" if pii is None else str(bool(pii)).lower()}
     if shape is not None:
         metadata["shape"] = ",".join("?" if part is None else str(part) for part in _checked(shape, name, type))
     return pa.field(name, type, nullable=nullable, metadata={k: v for k, v in metadata.items() if v})
@@ -57,6 +58,11 @@ def unit(field_: pa.Field) -> str:
 def is_pii(field_: pa.Field) -> bool:
     """Whether a column holds personal data."""
     return _meta(field_, "pii") == "true"
+
+
+def stated_pii(field_: pa.Field) -> bool | None:
+    """What the author says of personal data in a column; None where nothing is said."""
+    return {"true": True, "false": False}.get(_meta(field_, "pii"))
 
 
 def shape(field_: pa.Field) -> tuple[int | None, ...] | None:

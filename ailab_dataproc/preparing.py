@@ -9,8 +9,11 @@ from ailab_dataproc import catalog, storage
 from ailab_dataproc.dataset import Dataset
 from ailab_dataproc.errors import unknown
 from ailab_dataproc.manifest import parse_reference
+from ailab_dataproc.preparation.downloads import Cache, cache_folder
 from ailab_dataproc.preparation.options import FORMATS, Options
 from ailab_dataproc.preparation.pipeline import prepare_dataset
+from ailab_dataproc.preparation.tasks import find_sources
+from ailab_dataproc.preparation.trial import trial_folder, trial_of
 from ailab_dataproc.report import Report
 from ailab_dataproc.settings import load_settings
 from ailab_dataproc.splitting import strings
@@ -26,6 +29,7 @@ def prepare(  # noqa: PLR0913 - all but the first have a name and a default
     cluster: str | None = None,
     beam_options: Mapping[str, Any] | None = None,
     formats: Sequence[str] = FORMATS,
+    limit: int | None = None,
     progress: bool = False,
 ) -> Report:
     """Make a version of a dataset: Parquet and TFRecord shards, an index and a manifest. A no-op where it is there.
@@ -42,6 +46,8 @@ def prepare(  # noqa: PLR0913 - all but the first have a name and a default
             `connect`.
         beam_options: by name, for Beam's runners; they go before those of the configuration.
         formats: ``("parquet", "tfrecord")``, or ``("parquet",)``, which is faster where nobody needs TFDS.
+        limit: for a trial: only the first so many rows of each split, read no further, through the same pipeline. It
+            is written to ``<data_dir>/.trial``, a data directory of its own, in place of the trial before it.
         progress: whether to show a bar.
 
     Returns:
@@ -57,10 +63,16 @@ def prepare(  # noqa: PLR0913 - all but the first have a name and a default
     else:
         found, file, package = dataset, None, ""
     given = {split: strings(places) for split, places in (sources or {}).items()}
+    place = storage.folder(data_dir or settings.data_dir, settings.storage_options)
+    if limit is not None:
+        downloads = Cache(cache_folder(place, settings.downloads), settings.storage_options or {}, progress)
+        found = trial_of(found, find_sources(found, given, settings.storage_options, downloads), limit)
+        given, place = {}, trial_folder(place)
+        (place / found.name).remove()
     options: dict[str, Any] = {"runner": runner, "workers": workers, "formats": tuple(formats), "progress": progress}
     options |= {"cluster": cluster, "beam_options": beam_options, "definition": file, "package": package}
     return prepare_dataset(
         found,
-        storage.folder(data_dir or settings.data_dir, settings.storage_options),
+        place,
         Options(sources=given, storage_options=settings.storage_options, downloads=settings.downloads, **options),
     )

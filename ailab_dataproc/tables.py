@@ -130,6 +130,18 @@ def backends(measured: list[dict[str, Any]]) -> None:
         out.print(f"{one['backend']} refuses: {one['refused']}")
 
 
+def findings(found: list[dict[str, Any]]) -> None:
+    """What a review says, a row a finding."""
+    table = bare_table("", "where", "found", "what to do")
+    for name in range(1, 4):
+        table.columns[name].overflow, table.columns[name].no_wrap = "fold", False
+    for one in found:
+        severity = Text(one["severity"], style="bold red" if one["severity"] == "error" else "yellow")
+        table.add_row(severity, one["where"], one["what"], one["advice"])
+    if found:
+        console().print(table)
+
+
 def plan(text: str) -> None:
     """A plan's explanation, its long lines hanging below their backend's name."""
     width = console().width

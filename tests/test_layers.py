@@ -30,6 +30,8 @@ LAYERS = (
     ("testing", "loading", "preparing", "recount", "verify", "leftovers", "describing", "statistics", "packaging"),
     ("deriving", "serving"),
     ("transforming", "mapping"),
+    ("adding",),
+    ("reviewing",),
     ("jobs",),
     ("experiment",),
     ("site",),

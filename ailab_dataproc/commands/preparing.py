@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import sys
 from typing import Any
 
@@ -32,6 +33,7 @@ _FAULTS = 1  # the exit code of verify
 @click.option("--cluster", metavar="ADDRESS|NAME", help="For dask: tls://host:8786, or a name; by default the setting.")
 @click.option("--beam-option", "beam_options", multiple=True, metavar="KEY=VALUE", help="For Beam; may be repeated.")
 @click.option("--formats", default="parquet,tfrecord", show_default=True, help="'parquet' alone is faster.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="A trial of the first N rows of each split.")
 @data_dir_option
 @json_option
 def prepare(
@@ -42,8 +44,11 @@ def prepare(
     \b
     Example: ailab-dataproc prepare products/product_a/clicks \\
                --source train='raw/2021-01-*.csv.gz' --runner processes
+
+    With --limit the same is done with a few rows, which are never taken for the version: they lie in a data directory
+    of their own, <data_dir>/.trial, until the next trial.
     """
-    given = _parse_sources(sources)
+    given = parse_sources(sources)
     options["beam_options"] = key_values(beam_options, "--beam-option")
     with quiet_stdout(as_json):
         from ailab_dataproc import prepare as prepare_
@@ -53,8 +58,11 @@ def prepare(
         report = prepare_(name, sources=given, formats=split_names(formats) or (), progress=shown, **options)
     if as_json:
         tables.print_json(report.to_dict())
-    else:
-        click.echo(str(report))
+        return
+    click.echo(str(report))
+    if options["limit"] is not None:
+        place = report.location.removesuffix("/" + report.dataset.replace(":", "/"))
+        click.echo(f"A trial, not the version. Look at it: ailab-dataproc head {name} --data-dir {shlex.quote(place)}")
 
 
 @click.command()
@@ -99,7 +107,8 @@ def verify(ctx: click.Context, name: str, check: str | None, data_dir: str | Non
     ctx.exit(_FAULTS if faults else 0)
 
 
-def _parse_sources(texts: tuple[str, ...]) -> dict[str, list[str]]:
+def parse_sources(texts: tuple[str, ...]) -> dict[str, list[str]]:
+    """``SPLIT=PATH`` of a repeated --source, by split."""
     found: dict[str, list[str]] = {}
     for text in texts:
         split, equals, path = text.partition("=")

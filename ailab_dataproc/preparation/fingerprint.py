@@ -207,8 +207,14 @@ class _WithoutDocumentation(ast.NodeTransformer):
             node.args, node.keywords = [], []  # what it brings is in the fingerprint, whatever the place
         if isinstance(node.func, ast.Name | ast.Attribute) and _name(node.func) == "column":
             node.args = node.args[:2]  # without the meaning
-            node.keywords = [keyword for keyword in node.keywords if keyword.arg not in {"meaning", "unit"}]
+            node.keywords = [keyword for keyword in node.keywords if not _documents(keyword)]
         return self.generic_visit(node)
+
+
+def _documents(keyword: ast.keyword) -> bool:
+    """Whether an argument of `column` changes no row: also the word that a column holds no personal data."""
+    denied = keyword.arg == "pii" and isinstance(keyword.value, ast.Constant) and not keyword.value.value
+    return denied or keyword.arg in {"meaning", "unit"}
 
 
 def _name(node: ast.Name | ast.Attribute) -> str:

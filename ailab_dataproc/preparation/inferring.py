@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.types as t
 
 from ailab_dataproc.backends.shards import Part
-from ailab_dataproc.columns import column, is_pii, meaning, shape, unit
+from ailab_dataproc.columns import column, is_pii, meaning, shape, stated_pii, unit
 from ailab_dataproc.errors import InvalidRequest, unknown
 from ailab_dataproc.preparation.mapped import Call, to_table
 
@@ -51,7 +51,7 @@ def with_personal(schema: pa.Schema, inputs: pa.Schema, public: Sequence[str]) -
     plain = {(one.name, one.type) for one in inputs if not is_pii(one)}
     made = set() if not any(map(is_pii, inputs)) else {one.name for one in schema if (one.name, one.type) not in plain}
     personal = (made | {one.name for one in schema if is_pii(one)}) - {*public}
-    return pa.schema([_declared(one, pii=one.name in personal) for one in schema])
+    return pa.schema([_declared(one, pii=one.name in personal or _denied(one)) for one in schema])
 
 
 def _unchanged(call: Call) -> dict[tuple[str, pa.DataType], pa.Field]:
@@ -71,7 +71,12 @@ def _new(field: pa.Field, label: str) -> pa.Field:
     return column(field.name, kind, f"from {label}", nullable=True)
 
 
-def _declared(field: pa.Field, *, pii: bool) -> pa.Field:
+def _denied(field: pa.Field) -> bool | None:
+    """For a column that isn't personal: False where its author says so, None where nobody does."""
+    return None if stated_pii(field) is None else False
+
+
+def _declared(field: pa.Field, *, pii: bool | None) -> pa.Field:
     """The same column, personal or not."""
     sizes = shape(field) if (field.metadata or {}).get(b"shape") else None
     return column(

@@ -7,10 +7,10 @@ import io
 import lzma
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import BinaryIO, cast
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.csv
@@ -50,31 +50,92 @@ def reader(schema: pa.Schema) -> Read:
     return read
 
 
-def read_csv(source: Source, schema: pa.Schema, *, delimiter: str = ",") -> Iterator[pa.RecordBatch]:
-    """Read a CSV file with a header line. An empty field is null; in a string column that isn't nullable it is "".
+@dataclass(frozen=True, slots=True)
+class _Dialect:
+    """How a CSV file is written."""
+
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    header: bool = True
+    names: Sequence[str] | Mapping[str, str] | None = None
+
+    def columns(self, source: Source) -> list[str]:
+        """What the file's columns are called here."""
+        if self.names is not None and not isinstance(self.names, Mapping):
+            return list(self.names)
+        return [self.called(name) for name in self._first_line(source)]
+
+    def reading(self, source: Source) -> dict[str, Any]:
+        """What Arrow needs to know of the lines."""
+        inside = bool(source.part and source.part[0])  # in a part below the header
+        if self.names is not None and not isinstance(self.names, Mapping):
+            return {"column_names": list(self.names), "skip_rows_after_names": int(self.header and not inside)}
+        return {"column_names": self._first_line(source)} if inside else {}
+
+    def called(self, name: str) -> str:
+        """What a column of the file is called here."""
+        return self.names.get(name, name) if isinstance(self.names, Mapping) else name
+
+    def _first_line(self, source: Source) -> list[str]:
+        encoding = "utf-8-sig" if self.encoding == "utf-8" else self.encoding
+        with replace(source, part=None).open() as file:
+            text = io.TextIOWrapper(file, encoding, "replace", newline="")
+            return next(csv.reader(text, delimiter=self.delimiter), [])
+
+
+def read_csv(  # noqa: PLR0913 - all but the first two have a name and a default
+    source: Source,
+    schema: pa.Schema,
+    *,
+    delimiter: str = ",",
+    encoding: str = "utf-8",
+    header: bool = True,
+    names: Sequence[str] | Mapping[str, str] | None = None,
+    nulls: Sequence[str] = (),
+    decimal_point: str = ".",
+) -> Iterator[pa.RecordBatch]:
+    """Read a CSV file, typed by the declared columns, for the `read` of a definition.
+
+    Args:
+        source: the file.
+        schema: the declared columns.
+        delimiter: between fields.
+        encoding: of the text, as Python names it.
+        header: whether the first line names the columns.
+        names: by the name in the header, what a column is called here; or all names in order, in place of the header.
+        nulls: texts that stand for no value, besides the empty one. By default an empty field is null, but "" in a
+            string column that isn't nullable; with `nulls` it is null there, too, and stops the preparation.
+        decimal_point: of numbers.
+
+    Yields:
+        Record batches.
 
     Raises:
         InvalidData: a value that isn't of its column's type, a line with another number of fields, text that isn't
-            UTF-8.
+            in the encoding.
     """
+    dialect = _Dialect(delimiter, encoding, header, names)
+    of_file = {new: old for old, new in names.items()} if isinstance(names, Mapping) else {}
     options = {
         "read_options": pa.csv.ReadOptions(
-            block_size=_BLOCK, use_threads=False, column_names=_names(source, delimiter)
+            block_size=_BLOCK, use_threads=False, encoding=encoding, **dialect.reading(source)
         ),
         "parse_options": pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
         "convert_options": pa.csv.ConvertOptions(
-            column_types={field.name: _parsed(field.type) for field in schema},
-            null_values=[""],
+            column_types={of_file.get(field.name, field.name): _parsed(field.type) for field in schema},
+            null_values=["", *nulls],
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
+            decimal_point=decimal_point,
         ),
     }
     try:
         with _whole(source), _opened(source) as file:
             for batch in pa.csv.open_csv(file, **options):
-                yield _empty_strings(batch, schema)
-    except pa.ArrowInvalid as error:
-        raise _located(source, schema, str(error), delimiter) from error
+                named = batch.rename_columns([dialect.called(name) for name in batch.schema.names])
+                yield named if nulls else _empty_strings(named, schema)
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        raise _located(source, schema, str(error), dialect) from error
 
 
 def read_jsonl(source: Source, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -137,11 +198,6 @@ def _no_lines(source: Source, name: str) -> bool:
         return not file.read(1)
 
 
-def _names(source: Source, delimiter: str) -> list[str] | None:
-    """The header of a CSV file's part that begins below it; None where the part has it."""
-    return _header(source, delimiter) if source.part and source.part[0] else None
-
-
 @contextmanager
 def _whole(source: Source) -> Iterator[None]:
     """Explain a file that ends too soon or can't be unpacked."""
@@ -167,9 +223,9 @@ def _parsed(type_: pa.DataType) -> pa.DataType:
     return type_.value_type if t.is_dictionary(type_) else type_
 
 
-def _located(source: Source, schema: pa.Schema, message: str, delimiter: str) -> InvalidData:
+def _located(source: Source, schema: pa.Schema, message: str, dialect: _Dialect) -> InvalidData:
     """Turn Arrow's CSV message into ours: it counts lines from the header, if there is one, and columns from 0."""
-    header = 0 if source.part and source.part[0] else 1
+    header = 0 if not dialect.header or (source.part and source.part[0]) else 1
     column = re.search(r"In CSV column #(\d+)(?:: )?(?:Row #(\d+): )?", message)
     value = re.search(r"CSV conversion error to (\S+): invalid value '(.*)'", message, re.DOTALL)
     if not column or not value:
@@ -180,15 +236,10 @@ def _located(source: Source, schema: pa.Schema, message: str, delimiter: str) ->
         message = re.sub(r"Row #(\d+)", lambda found: f"row {int(found[1]) - header}", message)
         return InvalidData(f"{source.name}: {message.strip().rstrip('.')}. Mend the source, or read it with read=.")
     number = int(column[1])
-    name = dict(enumerate(_header(source, delimiter))).get(number, f"column {number + 1}")
+    name = dict(enumerate(dialect.columns(source))).get(number, f"column {number + 1}")
     pii = name in schema.names and is_pii(schema.field(name))
     shown = "<not shown: PII>" if pii else repr(value[2])
     row = f"row {int(column[2]) - header} of " if column[2] else ""
     return InvalidData(
         f"{row}{source.name} has {name}={shown}, want {value[1]}. Mend the source, or read it with read=."
     )
-
-
-def _header(source: Source, delimiter: str) -> list[str]:
-    with replace(source, part=None).open() as file:
-        return next(csv.reader(io.TextIOWrapper(file, "utf-8-sig", "replace"), delimiter=delimiter), [])

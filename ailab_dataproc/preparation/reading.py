@@ -53,15 +53,25 @@ def read_rows(job: Job, task: Task) -> Iterator[Rows]:
         except AilabError:
             raise
         except Exception as error:
-            told = "message not shown: PII" if any(map(is_pii, schema)) else error
-            raise SourceFailed(
-                f"{shown(source.url)}: read() raised {type(error).__name__}: {told} ({raised_at(error)}). "
-                "Mend the source or the definition; --verbose shows the traceback."
-            ) from error
+            raise read_failed(error, source, schema) from error
         if not rows and not job.allow_empty and source.part is None:
-            raise InvalidData(
-                f"{shown(source.url)}: the source holds no rows. Remove it, or set allow_empty=True in the definition."
-            )
+            raise no_rows(source)
+
+
+def read_failed(error: Exception, source: Source, schema: pa.Schema) -> SourceFailed:
+    """What `read` raised, for people."""
+    told = "message not shown: PII" if any(map(is_pii, schema)) else error
+    return SourceFailed(
+        f"{shown(source.url)}: read() raised {type(error).__name__}: {told} ({raised_at(error)}). "
+        "Mend the source or the definition; --verbose shows the traceback."
+    )
+
+
+def no_rows(source: Source) -> InvalidData:
+    """What is told of an empty source."""
+    return InvalidData(
+        f"{shown(source.url)}: the source holds no rows. Remove it, or set allow_empty=True in the definition."
+    )
 
 
 def read_row(job: Job, source: Source, row: int) -> pa.RecordBatch:

@@ -68,7 +68,7 @@ def output_schema(spec: Mapping[str, Any], made_by: str, personal: set[str]) -> 
     columns = []
     for name, feature in sorted(spec.items()):
         kind, sizes = _output_type(name, feature, made_by)
-        columns.append(column(name, kind, f"from {made_by}", pii=name in personal, shape=sizes or None))
+        columns.append(column(name, kind, f"from {made_by}", pii=name in personal or None, shape=sizes or None))
     return pa.schema(columns)
 
 

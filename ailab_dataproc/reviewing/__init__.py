@@ -1,0 +1,1 @@
+"""What a strict colleague says of a definition, before others use its dataset."""
