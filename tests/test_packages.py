@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from click.testing import CliRunner
 
 from ailab_dataproc import catalog, last_report, load, prepare
 from ailab_dataproc.cli import cli
+from ailab_dataproc.definition import run_file
 from ailab_dataproc.errors import InvalidDefinition, InvalidRequest, StorageFailed, UnknownName
 from ailab_dataproc.manifest import open_prepared
 from ailab_dataproc.packaging.repository import new_package
@@ -209,6 +211,13 @@ def test_a_definition_that_changed_is_run_again_in_the_same_process(tmp_path, da
         prepare("a", data_dir=data_dir, runner="threads", formats=("parquet",))
         found += load(f"a:{version}", data_dir=data_dir, backend="arrow")["x"].to_pylist()
     assert found == [1, 2]
+
+
+def test_a_definition_that_another_thread_is_running_is_waited_for(tmp_path):
+    path = tmp_path / "slow.py"
+    path.write_text("import time\ntime.sleep(0.2)\ndone = True\n")
+    with ThreadPoolExecutor(4) as pool:
+        assert all(getattr(module, "done", False) for module in pool.map(run_file, [path] * 4))
 
 
 def test_definitions_whose_paths_read_alike_are_two(install, csv):
