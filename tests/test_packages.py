@@ -107,12 +107,14 @@ def test_a_package_in_a_namespace_is_found(install, csv, tmp_path):
         ("gone_datasets", "there is no such package"),
         ("json.decoder", "it is a module, wanted a package with a folder"),
         ("lab_bad.missing", "RuntimeError: no licence"),
+        ("lab_end.missing", "SystemExit: 3"),
         ("../up", "that is no package's name"),
     ],
 )
 def test_an_entry_point_that_fails_is_told_and_the_others_work(install, csv, entry, reason):
     install("lab_a", {"lab_a/products/a.py": definition("products/a", csv)})
-    install("lab_bad", {"lab_bad/__init__.py": "raise RuntimeError('no licence')"}, entry=entry)
+    fails = {"lab_bad/__init__.py": "raise RuntimeError('no licence')", "lab_end/__init__.py": "raise SystemExit(3)"}
+    install("lab_bad", fails, entry=entry)
     told = f"entry point 'lab_bad' of lab_bad: {entry!r} can't be imported ({reason}). Install lab_bad again"
     assert told in run("list").output
     rows = json.loads(run("list", "--json").stdout)
@@ -134,6 +136,17 @@ def test_a_file_with_a_bad_name_is_told_and_the_others_work(tmp_path, csv, monke
     assert [row["name"] for row in rows if row["name"] not in BUILT_IN] == ["products/a", None]
     assert "My-Data.py: 'products/My-Data' can't be a dataset's name" in rows[-1]["problem"]
     assert "begin the name with _" in rows[-1]["problem"]
+
+
+@pytest.mark.parametrize(
+    "text", ["import sys\nsys.exit('bye')", "1 +", "import no_such_module", "dataset = 1", "\udcff"]
+)
+def test_a_definition_that_fails_is_told_and_the_others_work(install, csv, text):
+    place = install("lab_a", {"lab_a/a.py": definition("a", csv)})
+    (place / "b.py").write_bytes(text.encode(errors="surrogateescape"))
+    rows = {row["name"]: row for row in json.loads(run("list", "--json").stdout)}
+    assert str(place / "b.py") in rows["b"]["problem"]
+    assert rows["a"]["problem"] is None
 
 
 def test_a_name_of_two_packages_is_an_error_that_names_both(install, csv, data_dir):
