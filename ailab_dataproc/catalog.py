@@ -62,7 +62,7 @@ class Definition:
             found = getattr(run_file(self.path), "dataset", None)
         except AilabError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InvalidDefinition(f"{self.path}: can't be imported ({type(error).__name__}: {error}).") from error
         if not isinstance(found, Dataset):
             raise InvalidDefinition(f"{self.path}: defines no `dataset = Dataset(…)` at its top level.")
@@ -169,7 +169,10 @@ def _places(settings: Settings, problems: list[Problem]) -> Iterator[Place]:
         package = f"{origin} {entry.dist.version}" if entry.dist else ""
         try:
             yield from [Place(folder, origin, package) for folder in _folders(entry.value)]
-        except Exception as error:  # whatever the import system or a package's own code raises: the others still work
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # whatever the import system or a package's own code raises: the others still work
             told = str(error) if isinstance(error, AilabError) else f"{type(error).__name__}: {error}"
             where = f"entry point {entry.name!r} of {origin}"
             advice = f"Install {origin} again, or remove it."
@@ -189,6 +192,8 @@ def _folders(value: str) -> list[Path]:
     """
     module = value.partition(":")[0].strip()
     top, *below = module.split(".")
+    if not all(part.isidentifier() for part in (top, *below)):
+        raise InvalidDefinition("that is no package's name")
     spec = find_spec(top)
     folders = [Path(one, *below) for one in (spec.submodule_search_locations if spec else None) or ()]
     there = [one for one in folders if one.is_dir()]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import threading
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 _PREFIX = "ailab_dataproc_definition_"
 _TEXT = "__definition_text__"
+_running = threading.RLock()  # a thread never gets a module that another one is still running
 
 
 def run_file(path: Path) -> ModuleType:
@@ -27,18 +29,19 @@ def run_text(name: str, path: str, text: str) -> ModuleType:
         path: where the text comes from, for tracebacks.
         text: Python.
     """
-    if name in sys.modules:
-        return sys.modules[name]
-    module = ModuleType(name)
-    module.__file__ = path
-    module.__dict__[_TEXT] = text
-    sys.modules[name] = module
-    try:
-        exec(compile(text, path, "exec"), module.__dict__)  # noqa: S102 - the author's definition is code to be run
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+    with _running:
+        if name in sys.modules:
+            return sys.modules[name]
+        module = ModuleType(name)
+        module.__file__ = path
+        module.__dict__[_TEXT] = text
+        sys.modules[name] = module
+        try:
+            exec(compile(text, path, "exec"), module.__dict__)  # noqa: S102 - the author's definition is code to be run
+        except BaseException:
+            del sys.modules[name]
+            raise
+        return module
 
 
 def module_text(function: Any) -> tuple[str, str, str] | None:

@@ -20,7 +20,7 @@ from ailab_dataproc.backends import BACKENDS, on_gpu
 from ailab_dataproc.backends import backend as find_backend
 from ailab_dataproc.columns import is_pii, meaning
 from ailab_dataproc.dataset import Dataset
-from ailab_dataproc.errors import AilabError, BackendRefused, InvalidRequest, MissingLibrary
+from ailab_dataproc.errors import AilabError, BackendRefused, MissingLibrary
 from ailab_dataproc.preparation.options import FORMATS
 from ailab_dataproc.splitting import Pooled, strings
 from ailab_dataproc.statistics import read_statistics
@@ -51,13 +51,13 @@ class _Found(Generic[T]):
 class DatasetTests:
     """Subclass it as ``class TestClicks``, with ``dataset = "products/product_a/clicks"``, and run pytest.
 
-    The first rows of each source are prepared once for the class, in a folder of their own.
+    The first rows of each split are prepared once for the class, in a folder of their own.
     """
 
     dataset: ClassVar[str | Dataset]  # a name in the catalog, or the definition itself
     sources: ClassVar[Mapping[str, str | Sequence[str]]] = {}  # by split, small files in place of the definition's;
     # relative paths are looked for beside the test file, in pytest's root folder, and where pytest was started
-    limit: ClassVar[int] = 1_000  # rows of each source
+    limit: ClassVar[int] = 1_000  # rows of each split; of the pool, where splits share one
     formats: ClassVar[Sequence[str]] = FORMATS
     backends: ClassVar[Sequence[str] | None] = None  # None: those of the CPU; one that isn't installed is skipped
     allow_undocumented: ClassVar[bool | Sequence[str]] = False  # True, or columns that need not say what they mean
@@ -139,7 +139,7 @@ class DatasetTests:
         """Unless the definition allows empty sources."""
         rows = sample.prepared.manifest.rows
         empty = [repr(split) for split in defined.splits if not rows.get(split)]
-        told = f"{defined.name}: no row in split {', '.join(empty)}, of the first {self.limit:,} of each source. "
+        told = f"{defined.name}: no row of the first {self.limit:,} is in split {', '.join(empty)}. "
         _demand(not empty or defined.allow_empty, told + "Raise `limit`, or name other `sources`.")
 
     def test_a_key_names_one_row(self, defined: Dataset, sample: Sample) -> None:
@@ -226,8 +226,6 @@ class DatasetTests:
 
     @classmethod
     def _sampling(cls, root: Path) -> Sampling:
-        if not isinstance(cls.limit, int) or cls.limit < 1:
-            raise InvalidRequest(f"{cls.__name__}: limit is {cls.limit!r}, wanted a number of rows from 1 on.")
         folders = (Path(inspect.getfile(cls)).parent, root, Path.cwd())
         return Sampling(limit=cls.limit, sources=located(cls.sources, folders), formats=tuple(cls.formats))
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from ailab_dataproc import catalog, storage, urls
-from ailab_dataproc.dataset import Dataset, Read, Source
+from ailab_dataproc.dataset import Dataset
 from ailab_dataproc.errors import InvalidRequest
 from ailab_dataproc.loading import load
 from ailab_dataproc.manifest import Prepared, open_prepared
-from ailab_dataproc.preparation.conform import conform
-from ailab_dataproc.preparation.readers import reader
+from ailab_dataproc.preparation.trial import trial_folder
 from ailab_dataproc.preparing import prepare
 from ailab_dataproc.settings import load_settings
 from ailab_dataproc.splitting import strings
@@ -26,7 +24,7 @@ from ailab_dataproc.splitting import strings
 class Sampling:
     """What is taken of a dataset."""
 
-    limit: int  # rows of each source
+    limit: int  # rows of each split
     sources: Mapping[str, Sequence[str]]  # by split, in place of the definition's
     formats: tuple[str, ...]
 
@@ -64,14 +62,15 @@ def find_dataset(asked: str | Dataset) -> Dataset:
 
 
 def prepare_sample(dataset: Dataset, data_dir: Path, sampling: Sampling, runner: str) -> Sample:
-    """Prepare the first rows of each source.
+    """Prepare the first rows of each split.
 
     Raises:
         AilabError: as `prepare` does.
     """
-    taken = replace(dataset, read=_first(dataset, sampling.limit), by_line=False)
-    prepare(taken, data_dir=str(data_dir), sources=sampling.sources, runner=runner, workers=1, formats=sampling.formats)
-    return Sample(str(data_dir), open_prepared(storage.folder(str(data_dir)), dataset.name, dataset.version))
+    options: dict[str, Any] = {"runner": runner, "workers": 1, "formats": sampling.formats}
+    prepare(dataset, data_dir=str(data_dir), sources=sampling.sources, limit=sampling.limit, **options)
+    place = trial_folder(storage.folder(str(data_dir)))
+    return Sample(place.url, open_prepared(place, dataset.name, dataset.version))
 
 
 def located(sources: Mapping[str, str | Sequence[str]], folders: Sequence[Path]) -> dict[str, tuple[str, ...]]:
@@ -93,18 +92,3 @@ def _locate(text: str, folders: Sequence[Path]) -> str:
     raise InvalidRequest(
         f"sources: found no {text!r} in {' or '.join(dict.fromkeys(map(str, folders)))}. Write it there."
     )
-
-
-def _first(dataset: Dataset, limit: int) -> Read:
-    read, schema = dataset.read or reader(dataset.schema), dataset.schema
-
-    @functools.wraps(read)
-    def first(source: Source) -> Iterator[pa.RecordBatch]:
-        left = limit
-        for batch in conform(read(source), schema, source):
-            yield batch.slice(0, left)
-            left -= batch.num_rows
-            if left <= 0:
-                return
-
-    return first
