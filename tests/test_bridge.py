@@ -101,6 +101,13 @@ class {name}(tfds.core.GeneratorBasedBuilder):
 """
 
 
+OWN = """
+class Own(F.Tensor):
+    def __init__(self):
+        super().__init__(shape=(), dtype=np.int64)
+"""
+
+
 def test_a_class_and_a_builder_are_sources_too(tfds_dir, tmp_path):
     builder = tfds.testing.DummyDataset(data_dir=str(tmp_path / "tfds"))
     builder.download_and_prepare()
@@ -194,15 +201,15 @@ def test_text_that_is_no_utf8_names_row_and_column_and_may_be_bytes(script, tmp_
 @pytest.mark.parametrize(
     ("features", "head", "told"),
     [
-        ('{"a": Own()}', "class Own(F.Tensor):\n    def __init__(self):\n        super().__init__(shape=(), dtype=np.int64)", "feature 'a' is an Own, which isn't one of TFDS's own features"),
-        ('{"a": F.Image(shape=(4, 4, 1), dtype=np.float32)}', "", "feature 'a' is an Image, of float32, which TFDS hides"),
+        ('{"a": Own()}', OWN, "feature 'a' is an Own, which isn't one of TFDS's own features"),
+        ('{"a": F.Image(shape=(4, 4, 1), dtype=np.float32)}', "", "is an Image, of float32, which TFDS hides"),
         ('{"a": {"b": F.Tensor(shape=(), dtype=np.complex64)}}', "", r"feature 'a\.b' is a Tensor, of complex64"),
-        ('{"a": F.Sequence(F.Tensor(shape=(None,), dtype=np.int64))}', "", r"of shape \(None,\) in a Sequence, which TFDS can't"),
+        ('{"a": F.Sequence(F.Tensor(shape=(None,), dtype=np.int64))}', "", r"of shape \(None,\) in a Sequence"),
         ('{"a": F.Tensor(shape=(0,), dtype=np.int64)}', "", "holds nothing"),
         ('{"a": {}}', "", "feature 'a' is a FeaturesDict, without members"),
         ('{"a/b": np.int64, "a.b": np.int64}', "", "two features become the column 'a_b'"),
     ],
-)  # fmt: skip
+)
 def test_a_feature_without_mapping_is_refused_by_name(script, features, head, told):
     with pytest.raises(InvalidDefinition, match=f"test/small: .*{told}"):
         adp.from_tfds(script(features, head=head), name="test/small")
@@ -236,13 +243,13 @@ def test_the_folder_above_a_version_names_the_version(kinds):
 
 @pytest.mark.parametrize("given", [{"pii": ["nmae"]}, {"meanings": {"nmae": "x"}}, {"binary": ["nmae"]}])
 def test_a_column_that_is_not_there_is_refused_with_the_nearest(given):
-    with pytest.raises(UnknownName, match="'nmae'. Did you mean 'name'"):
+    with pytest.raises(UnknownName, match=r"'nmae'\. Did you mean 'name'"):
         adp.from_tfds(KINDS, name="test/kinds", **given)
 
 
 def test_a_builder_that_fails_is_told_in_a_sentence(script, tmp_path):
     path = script('{"a": np.int64}', rows="[{'a': 1 / 0}]", name="failing")
-    with pytest.raises(SourceFailed, match="TFDS could not prepare failing/1.0.0 .*division by zero"):
+    with pytest.raises(SourceFailed, match=r"TFDS could not prepare failing/1\.0\.0 .*division by zero"):
         prepare(adp.from_tfds(path, name="test/failing"), data_dir=str(tmp_path))
 
 
