@@ -80,7 +80,8 @@ def _moving(folder):
 def _penguins(folder):
     head = (
         "studyName,Sample Number,Species,Region,Island,Stage,Individual ID,Clutch Completion,Date Egg,"
-        "Culmen Length (mm),Culmen Depth (mm),Flipper Length (mm),Body Mass (g),Sex,Delta 15 N (o/oo),Delta 13 C (o/oo),Comments"
+        "Culmen Length (mm),Culmen Depth (mm),Flipper Length (mm),"
+        "Body Mass (g),Sex,Delta 15 N (o/oo),Delta 13 C (o/oo),Comments"
     )
     rows = [
         f"PAL0708,{i},Adelie,Anvers,Torgersen,Adult,N{i}A1,Yes,11/11/07,39.{i},18.7,181,NA,MALE,NA,-2{i}.5,none"

@@ -17,7 +17,7 @@ from typing import Any
 from ailab_dataproc import storage, urls
 from ailab_dataproc.bridge.layout import split_name
 from ailab_dataproc.bridge.reading import FORMATS
-from ailab_dataproc.errors import AilabError, InvalidDefinition, SourceFailed, unknown
+from ailab_dataproc.errors import AilabError, InvalidDefinition, MissingLibrary, SourceFailed, unknown
 from ailab_dataproc.storage.lock import locked
 
 _SCRIPT = re.compile(r"(?P<path>.*\.py)(/(?P<config>[^:]+))?(:(?P<version>.+))?")
@@ -29,7 +29,7 @@ class Found:
     """A builder, and how to make it again for another folder."""
 
     builder: Any
-    make: Callable[[str], Any]  # given TFDS's data_dir
+    make: Callable[..., Any]  # given TFDS's data_dir, and options of the builder
 
     @property
     def is_prepared(self) -> bool:
@@ -52,10 +52,10 @@ def find_builder(source: Any, data_dir: str | None, where: str) -> Found:
     import tensorflow_datasets as tfds
 
     if isinstance(source, tfds.core.DatasetBuilder):
-        return Found(source, lambda _: source)
+        return Found(source, lambda _, **__: source)
     if inspect.isclass(source) and issubclass(source, tfds.core.DatasetBuilder):
         class_: Any = source
-        return _made(lambda place: class_(data_dir=place), data_dir, class_.__name__, where)
+        return _made(lambda place, **options: class_(data_dir=place, **options), data_dir, class_.__name__, where)
     if not isinstance(source, str | Path):
         raise InvalidDefinition(
             f"{where}: from_tfds({source!r}): wanted the name of a TFDS builder, a builder, its class, a script or the "
@@ -66,12 +66,12 @@ def find_builder(source: Any, data_dir: str | None, where: str) -> Found:
     if script:
         class_ = _class_of(Path(script["path"]).expanduser().resolve(), where)
         given = {key: script[key] for key in ("config", "version") if script[key]}
-        return _made(lambda place: class_(data_dir=place, **given), data_dir, text, where)
+        return _made(lambda place, **options: class_(data_dir=place, **given, **options), data_dir, text, where)
     if urls.expand(f"{text.rstrip('/')}/dataset_info.json"):
-        return _made(lambda _: tfds.builder_from_directory(text), None, text, where)
+        return _made(lambda _, **__: tfds.builder_from_directory(text), None, text, where)
     if isinstance(source, Path) or Path(text).is_dir() or text.startswith((".", "/", "~")) or "://" in text:
         raise _no_version(text, where)
-    return _made(lambda place: tfds.builder(text, data_dir=place), data_dir, text, where)
+    return _made(lambda place, **options: tfds.builder(text, data_dir=place, **options), data_dir, text, where)
 
 
 def sources_of(builder: Any, where: str) -> dict[str, tuple[str, ...]]:
@@ -110,6 +110,8 @@ def prepare_once(found: Found, folder: str, where: str) -> Any:
     with locked(storage.folder(folder), lock, builder.info.full_name):
         builder = found.make(folder)
         if not _is_prepared(builder):  # by a twin that this one waited for
+            if importlib.util.find_spec("tensorflow") is None:  # TFDS can't write tfrecord without
+                builder = found.make(folder, file_format="array_record")
             _log.warning("%s: TFDS prepares %s into %s, once", where, builder.info.full_name, folder)
             _download_and_prepare(builder, where)
     return builder
@@ -121,6 +123,8 @@ def _download_and_prepare(builder: Any, where: str) -> None:
     config = tfds.download.DownloadConfig(try_download_gcs=False)
     try:
         builder.download_and_prepare(download_config=config)
+    except ImportError as error:
+        raise _missing(error, builder.info.full_name, where) from error
     except Exception as error:  # whatever the builder's code raises
         raise SourceFailed(
             f"{where}: TFDS could not prepare {builder.info.full_name} ({type(error).__name__}: {_line(error)}). "
@@ -133,7 +137,7 @@ def _is_prepared(builder: Any) -> bool:
     return bool(urls.expand(f"{builder.data_dir}/dataset_info.json")) and bool(builder.info.splits)
 
 
-def _made(make: Callable[[str | None], Any], data_dir: str | None, text: str, where: str) -> Found:
+def _made(make: Callable[..., Any], data_dir: str | None, text: str, where: str) -> Found:
     import tensorflow_datasets as tfds
 
     try:
@@ -142,6 +146,8 @@ def _made(make: Callable[[str | None], Any], data_dir: str | None, text: str, wh
         raise _unknown(text, where, error) from error
     except AilabError:
         raise
+    except ImportError as error:
+        raise _missing(error, text, where) from error
     except Exception as error:  # the builder's own code, and all that TFDS raises for a config, a version, a folder
         raise InvalidDefinition(
             f"{where}: TFDS can't make the builder {text!r} ({type(error).__name__}: {_line(error)}). "
@@ -178,6 +184,8 @@ def _class_of(path: Path, where: str) -> Any:
     try:
         with tfds.core.registered.skip_registration():  # a second script may have a builder of the same name
             module = _imported(path)
+    except ImportError as error:
+        raise _missing(error, str(path), where) from error
     except Exception as error:  # the script's own
         raise InvalidDefinition(
             f"{where}: importing {path} raised {type(error).__name__}: {_line(error)}. Mend it."
@@ -224,6 +232,13 @@ def _imported(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def _missing(error: ImportError, what: str, where: str) -> MissingLibrary:
+    return MissingLibrary(
+        f"{where}: the TFDS builder {what} needs a library that isn't here ({_line(error)}). Install it; TensorFlow "
+        "comes with pip install 'ailab_dataproc[tensorflow]'."
+    )
 
 
 def _literal(path: str) -> str:
