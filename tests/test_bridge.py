@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -261,3 +264,33 @@ def test_a_shard_that_was_cut_off_is_found(script, tmp_path):
     shard.write_bytes(shard.read_bytes()[:-5])
     with pytest.raises(InvalidData, match="is cut off in the bytes of record 9"):
         prepare(adp.from_tfds(path, name="test/cut", data_dir=str(tmp_path)), data_dir=str(tmp_path / "data"))
+
+
+def test_two_who_prepare_at_once_let_tfds_work_once(script, tmp_path):
+    rows = "(open(PLACE, 'a').write('x') and {'a': i} for i in range(9))"
+    path = script("{'a': np.int64}", rows=rows, name="twice", head=f"PLACE = {str(tmp_path / 'calls')!r}")
+    datasets = [adp.from_tfds(path, name=f"test/at_once_{i}") for i in range(3)]
+    with ThreadPoolExecutor() as pool:
+        reports = list(pool.map(lambda one: prepare(one, data_dir=str(tmp_path / "data")), datasets))
+    assert [one.rows for one in reports] == [{"train": 9}] * 3
+    assert (tmp_path / "calls").read_text() == "x" * 9
+
+
+def test_what_a_builder_says_of_personal_data_is_not_shown(script, tmp_path):
+    path = script("{'a': np.int64}", rows="[{'a': 'Ada Lovelace'}]", name="personal")
+    with pytest.raises(SourceFailed, match="message not shown: PII") as found:
+        prepare(adp.from_tfds(path, name="test/personal", pii=["a"]), data_dir=str(tmp_path))
+    assert found.value.__suppress_context__
+    assert "Ada" not in str(found.value)
+
+
+def test_a_row_that_tfds_refuses_is_told_by_its_reason(script, tmp_path):
+    path = script("{'a': F.ClassLabel(names=['cat'])}", rows="[{'a': 'dog'}]", name="refused")
+    with pytest.raises(SourceFailed, match="In <ClassLabel> with name .a.: .dog."):
+        prepare(adp.from_tfds(path, name="test/refused"), data_dir=str(tmp_path))
+
+
+def test_a_definition_without_its_data_imports_no_tensorflow():
+    code = "import sys, ailab_dataproc as adp; adp.from_tfds('mnist', name='a/b'); print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

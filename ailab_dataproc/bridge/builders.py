@@ -96,8 +96,14 @@ def sources_of(builder: Any, where: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def prepare_once(found: Found, folder: str, where: str) -> Any:
+def prepare_once(found: Found, folder: str, where: str, *, personal: bool) -> Any:
     """The prepared builder; TFDS downloads and prepares it into the folder where it isn't there.
+
+    Args:
+        found: the builder.
+        folder: TFDS's data_dir.
+        where: the dataset's name, for messages.
+        personal: whether it holds personal data, so that no message of the builder's code is shown.
 
     Raises:
         SourceFailed: TFDS can't prepare it.
@@ -113,11 +119,11 @@ def prepare_once(found: Found, folder: str, where: str) -> Any:
             if importlib.util.find_spec("tensorflow") is None:  # TFDS can't write tfrecord without
                 builder = found.make(folder, file_format="array_record")
             _log.warning("%s: TFDS prepares %s into %s, once", where, builder.info.full_name, folder)
-            _download_and_prepare(builder, where)
+            _download_and_prepare(builder, where, personal)
     return builder
 
 
-def _download_and_prepare(builder: Any, where: str) -> None:
+def _download_and_prepare(builder: Any, where: str, personal: bool) -> None:
     import tensorflow_datasets as tfds
 
     config = tfds.download.DownloadConfig(try_download_gcs=False)
@@ -126,10 +132,11 @@ def _download_and_prepare(builder: Any, where: str) -> None:
     except ImportError as error:
         raise _missing(error, builder.info.full_name, where) from error
     except Exception as error:  # whatever the builder's code raises
+        told = "message not shown: PII" if personal else _line(error)
         raise SourceFailed(
-            f"{where}: TFDS could not prepare {builder.info.full_name} ({type(error).__name__}: {_line(error)}). "
+            f"{where}: TFDS could not prepare {builder.info.full_name} ({type(error).__name__}: {told}). "
             "Mend what it names, or prepare it with TFDS and give the folder."
-        ) from error
+        ) from (None if personal else error)
 
 
 def _is_prepared(builder: Any) -> bool:
@@ -248,4 +255,6 @@ def _literal(path: str) -> str:
 
 def _line(error: BaseException) -> str:
     lines = [one.strip() for one in str(error).splitlines() if one.strip()]
-    return lines[0][:300] if lines else "no message"
+    first = lines[0] if lines else "no message"
+    told = " ".join(lines[-2:]) if first.endswith(":") else first  # what follows is a whole row, and then the reason
+    return told if len(told) <= 300 else told[:299] + "…"
