@@ -286,7 +286,7 @@ def test_what_a_builder_says_of_personal_data_is_not_shown(script, tmp_path):
 
 def test_a_row_that_tfds_refuses_is_told_by_its_reason(script, tmp_path):
     path = script("{'a': F.ClassLabel(names=['cat'])}", rows="[{'a': 'dog'}]", name="refused")
-    with pytest.raises(SourceFailed, match="In <ClassLabel> with name .a.: .dog."):
+    with pytest.raises(SourceFailed, match=r"In <ClassLabel> with name .a.: .dog."):
         prepare(adp.from_tfds(path, name="test/refused"), data_dir=str(tmp_path))
 
 
@@ -294,3 +294,17 @@ def test_a_definition_without_its_data_imports_no_tensorflow():
     code = "import sys, ailab_dataproc as adp; adp.from_tfds('mnist', name='a/b'); print('tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_rows_of_several_shards_stand_in_the_order_of_tfds(script, tmp_path):
+    path = script("{'a': np.int64, 't': F.Text()}", rows="[{'a': i, 't': 'x' * i} for i in range(300)]", name="many")
+    builder = find_builder(path, str(tmp_path / "tfds"), "test").builder
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=12))
+    dataset = adp.from_tfds(path, name="test/many", data_dir=str(tmp_path / "tfds"))
+    assert len(dataset.splits["train"]) == 12
+    compare(dataset, builder, str(tmp_path / "data"))
+
+
+def test_a_builder_on_beam_is_prepared_without_a_question(tmp_path):
+    dataset = adp.from_tfds(tfds.testing.DummyBeamDataset, name="test/beam")
+    assert prepare(dataset, data_dir=str(tmp_path)).rows == {"train": 3}

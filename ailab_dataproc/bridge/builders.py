@@ -126,7 +126,8 @@ def prepare_once(found: Found, folder: str, where: str, *, personal: bool) -> An
 def _download_and_prepare(builder: Any, where: str, personal: bool) -> None:
     import tensorflow_datasets as tfds
 
-    config = tfds.download.DownloadConfig(try_download_gcs=False)
+    # Named, so that TFDS asks no question of a batch job, and Beam fetches no other runner.
+    config = tfds.download.DownloadConfig(try_download_gcs=False, beam_runner="FnApiRunner")
     try:
         builder.download_and_prepare(download_config=config)
     except ImportError as error:
