@@ -222,7 +222,10 @@ def test_a_feature_without_mapping_is_refused_by_name(script, features, head, to
     ("source", "error", "told"),
     [
         ("mnits", UnknownName, "no TFDS builder 'mnits'. Did you mean 'mnist'"),
-        ("glue/colla", InvalidDefinition, "TFDS can't make the builder 'glue/colla' .*colla"),
+        ("glue/colla", UnknownName, "no config 'colla'. Did you mean 'cola'"),
+        (f"{KINDS}/plan", UnknownName, "no config 'plan'. Did you mean 'plain'"),
+        ("glue/cola:9.*.*", InvalidDefinition, "cannot be loaded at version 9"),
+        ("", InvalidDefinition, "wanted the name of a TFDS builder"),
         ("mnist:9.9.9", InvalidDefinition, "mnist:9.9.9"),
         ("no/such/script.py", InvalidDefinition, "script.py does not exist"),
         ("./no_such_folder", InvalidDefinition, "no_such_folder does not exist"),
