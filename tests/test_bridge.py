@@ -311,3 +311,14 @@ def test_rows_of_several_shards_stand_in_the_order_of_tfds(script, tmp_path):
 def test_a_builder_on_beam_is_prepared_without_a_question(tmp_path):
     dataset = adp.from_tfds(tfds.testing.DummyBeamDataset, name="test/beam")
     assert prepare(dataset, data_dir=str(tmp_path)).rows == {"train": 3}
+
+
+def test_audio_that_is_decoded_late_stays_the_file(script, tmp_path):
+    features = "{'a': F.Audio(file_format='wav', lazy_decode=True), 'pair': F.Tensor(shape=(2,), dtype=np.str_)}"
+    rows = "[{'a': io.BytesIO(b'RIFF...'), 'pair': ['x', 'é']}]"
+    path = script(features, rows=rows, name="late", head="import io")
+    dataset = adp.from_tfds(path, name="test/late")
+    assert meaning(dataset.schema.field("a")) == "audio file, wav"
+    prepare(dataset, data_dir=str(tmp_path))
+    table = adp.load("test/late", split="train", backend="arrow", data_dir=str(tmp_path))
+    assert table.to_pylist() == [{"a": b"RIFF...", "pair": ["x", "é"]}]
