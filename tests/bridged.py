@@ -43,8 +43,8 @@ def same(ours, theirs, feature, field):
         if type(feature.feature).__name__ == "FeaturesDict":
             inner = feature.feature
             theirs = _stacked(theirs, inner) if name == "Dataset" else theirs
-            wrap = lambda one: tfds.features.Sequence(one)  # noqa: E731
-            return all(same(ours[_ours(k)], theirs[k], wrap(inner[k]), field.type.field(_ours(k))) for k in inner)
+            each = {key: tfds.features.Sequence(inner[key]) for key in inner}
+            return all(same(ours[_ours(k)], theirs[k], each[k], field.type.field(_ours(k))) for k in inner)
         return _plain(ours, feature) == _listed(theirs)
     if ours is None:
         return field.nullable and _is_stand_in(theirs)
@@ -53,7 +53,7 @@ def same(ours, theirs, feature, field):
     found = _listed(theirs)
     if pa.types.is_fixed_size_list(field.type):
         found = np.asarray(theirs).ravel().tolist()
-    return _plain(ours, feature) == found or (found != found and ours != ours)  # NaN
+    return _plain(ours, feature) == found or str(found) == str(ours) == "nan"
 
 
 def _plain(ours, feature):

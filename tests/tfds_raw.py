@@ -1,4 +1,4 @@
-"""Raw files as the publishers of some of TFDS's own datasets offer them, in small, so that their builders run offline."""
+"""Raw files as the publishers of TFDS's own datasets offer them, in small, so that their builders run offline."""
 
 from __future__ import annotations
 
@@ -79,8 +79,9 @@ def _moving(folder):
 
 def _penguins(folder):
     head = (
-        "studyName,Sample Number,Species,Region,Island,Stage,Individual ID,Clutch Completion,Date Egg,Culmen Length (mm),"
-        "Culmen Depth (mm),Flipper Length (mm),Body Mass (g),Sex,Delta 15 N (o/oo),Delta 13 C (o/oo),Comments"
+        "studyName,Sample Number,Species,Region,Island,Stage,Individual ID,Clutch Completion,Date Egg,"
+        "Culmen Length (mm),Culmen Depth (mm),Flipper Length (mm),"
+        "Body Mass (g),Sex,Delta 15 N (o/oo),Delta 13 C (o/oo),Comments"
     )
     rows = [
         f"PAL0708,{i},Adelie,Anvers,Torgersen,Adult,N{i}A1,Yes,11/11/07,39.{i},18.7,181,NA,MALE,NA,-2{i}.5,none"

@@ -1,4 +1,4 @@
-"""A TFDS builder with every kind of feature, as a member of the lab might have one lying around; its data is made up."""
+"""A TFDS builder with every kind of feature, as somebody might have one lying around; its data is made up."""
 
 import numpy as np
 import tensorflow_datasets as tfds
