@@ -19,6 +19,7 @@ from ailab_dataproc.commands.importing import import_
 from ailab_dataproc.commands.jobs import jobs
 from ailab_dataproc.commands.looking import describe, head, list_, plan
 from ailab_dataproc.commands.new import new
+from ailab_dataproc.commands.new_package import new_package
 from ailab_dataproc.commands.preparing import prepare, verify
 from ailab_dataproc.commands.stats import stats
 from ailab_dataproc.commands.transform import transform
@@ -89,6 +90,7 @@ for command in (
     jobs,
     list_,
     new,
+    new_package,
     plan,
     prepare,
     stats,

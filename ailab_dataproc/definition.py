@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 _PREFIX = "ailab_dataproc_definition_"
+_TEXT = "__definition_text__"
 
 
-@cache
 def run_file(path: Path) -> ModuleType:
-    """The module of a definition's file, run once."""
-    return run_text(_PREFIX + "_".join(path.with_suffix("").parts[1:]), str(path), path.read_text(encoding="utf-8"))
+    """The module of a definition's file, run once for each text, so that a notebook or a worker gets the new one."""
+    text = path.read_text(encoding="utf-8")
+    mark = hashlib.blake2b(f"{path}\0{text}".encode(), digest_size=8).hexdigest()
+    return run_text(f"{_PREFIX}{path.stem}_{mark}", str(path), text)
 
 
 def run_text(name: str, path: str, text: str) -> ModuleType:
@@ -29,6 +31,7 @@ def run_text(name: str, path: str, text: str) -> ModuleType:
         return sys.modules[name]
     module = ModuleType(name)
     module.__file__ = path
+    module.__dict__[_TEXT] = text
     sys.modules[name] = module
     try:
         exec(compile(text, path, "exec"), module.__dict__)  # noqa: S102 - the author's definition is code to be run
@@ -43,4 +46,4 @@ def module_text(function: Any) -> tuple[str, str, str] | None:
     module = sys.modules.get(getattr(function, "__module__", "") or "")
     if module is None or not module.__name__.startswith(_PREFIX) or not module.__file__:
         return None
-    return module.__name__, module.__file__, Path(module.__file__).read_text(encoding="utf-8")
+    return module.__name__, module.__file__, module.__dict__[_TEXT]

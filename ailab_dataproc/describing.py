@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ailab_dataproc import catalog, storage
@@ -30,6 +29,13 @@ def list_datasets(settings: Settings) -> list[dict[str, Any]]:
     return [_row(name, known.get(name), place, name in prepared) for name in sorted({*known, *prepared})]
 
 
+def list_problems(settings: Settings) -> list[dict[str, Any]]:
+    """What keeps definitions from being seen, a dict each with the keys of `list_datasets`; its ``name`` is None."""
+    empty = {"name": None, "version": None, "rows": None, "defined_version": None, "owner": "", "description": ""}
+    found = catalog.look(settings).problems
+    return [{**empty, "where": one.where, "package": None, "problem": one.what} for one in found]
+
+
 def describe(reference: str, settings: Settings) -> dict[str, Any]:
     """All that is known of one dataset: its definition, its prepared versions, its columns, how to load it.
 
@@ -40,13 +46,17 @@ def describe(reference: str, settings: Settings) -> dict[str, Any]:
 
     Raises:
         UnknownName: it is neither defined nor prepared, or hasn't this version.
+        InvalidDefinition: two places define it, and nothing is prepared.
     """
     name, wanted = parse_reference(reference)
     place = storage.folder(settings.data_dir, settings.storage_options)
-    known = catalog.definitions(settings)
+    found = catalog.look(settings)
+    known = found.definitions
     versions = list_versions(place, name)
     if name not in known and not versions:
-        raise unknown("dataset", name, {*known, *list_names(place)})
+        raise catalog.no_dataset(name, found, list_names(place))
+    if not versions and known[name].rivals:
+        known[name].load()  # raises: which of them is asked for?
     defined, problem = _define(known.get(name))
     there = [*versions, *([defined.version] if defined and defined.version not in versions else [])]
     version = wanted or (versions[-1] if versions else None) or (defined.version if defined else None)
@@ -115,6 +125,7 @@ def _row(name: str, definition: Definition | None, place: Folder, prepared: bool
         "owner": words["owner"],
         "description": words["description"].strip().split("\n", 1)[0],
         "where": definition.origin if definition else None,
+        "package": definition.package or None if definition else None,
         "problem": problem,
     }
 
@@ -150,8 +161,12 @@ def _splits(manifest: Manifest | None, defined: Dataset | None) -> dict[str, int
 def _defined(definition: Definition | None, defined: Dataset | None) -> dict[str, Any] | None:
     if definition is None:
         return None
-    path = Path(definition.path)
-    return {"version": defined.version if defined else None, "path": str(path), "where": definition.origin}
+    return {
+        "version": defined.version if defined else None,
+        "path": str(definition.path),
+        "where": definition.origin,
+        "package": definition.package or None,
+    }
 
 
 def _prepared(manifest: Manifest, place: Folder) -> dict[str, Any]:
@@ -161,6 +176,7 @@ def _prepared(manifest: Manifest, place: Folder) -> dict[str, Any]:
         "shards": sum(len(shards) for shards in manifest.splits.values()),
         "bytes": manifest.bytes,
         "location": (place / manifest.name / manifest.version).url,
+        "package": manifest.provenance.get("package"),
     }
 
 

@@ -129,6 +129,7 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
         returns=considered[choice.backend].returns,
         all_columns=len(prepared.schema),
         calibration=calibration,
+        package=prepared.manifest.provenance.get("package") or "",
     )
 
 
@@ -231,9 +232,9 @@ def open_known(reference: str, settings: Settings, version: str | None = None) -
         return open_prepared(place, reference, version)
     except NotPrepared as error:
         name = parse_reference(reference)[0]
-        known = {*catalog.definitions(settings), *list_names(place)}
-        if name not in known:
-            raise unknown("dataset", name, known) from error
+        found = catalog.look(settings)
+        if name not in found.definitions and name not in list_names(place):
+            raise catalog.no_dataset(name, found, list_names(place)) from error
         raise
 
 

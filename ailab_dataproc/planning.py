@@ -37,6 +37,7 @@ class Plan:
     returns: str  # the type that the backend returns
     all_columns: int
     calibration: Calibration = field(default_factory=Calibration)
+    package: str = ""  # whose definition made the version
 
     @property
     def selection(self) -> Selection:
@@ -76,6 +77,7 @@ class Plan:
             "dataset": self.dataset,
             "location": self.location,
             "fingerprint": self.fingerprint,
+            "package": self.package,
             "split": self.split,
             "columns": self.selection.schema.names,
             "rows": self.need.rows,
@@ -184,6 +186,7 @@ class Plan:
             dataset=self.dataset,
             location=self.location,
             fingerprint=self.fingerprint,
+            package=self.package,
             rows={self.split: self.need.rows if rows is None else rows},
             at_most=self.need.filtered and rows is None,
             shards=self.need.shards,

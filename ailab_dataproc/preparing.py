@@ -57,11 +57,11 @@ def prepare(  # noqa: PLR0913 - all but the first have a name and a default
     if isinstance(dataset, str):
         name, version = parse_reference(dataset)
         defined = catalog.definition(name, settings)
-        found, file = defined.load(), str(defined.path)
+        found, file, package = defined.load(), str(defined.path), defined.package
         if version and version != found.version:
             raise unknown("version", version, [found.version], where=name, hint="Its definition makes no other.")
     else:
-        found, file = dataset, None
+        found, file, package = dataset, None, ""
     given = {split: strings(places) for split, places in (sources or {}).items()}
     place = storage.folder(data_dir or settings.data_dir, settings.storage_options)
     if limit is not None:
@@ -70,7 +70,7 @@ def prepare(  # noqa: PLR0913 - all but the first have a name and a default
         given, place = {}, trial_folder(place)
         (place / found.name).remove()
     options: dict[str, Any] = {"runner": runner, "workers": workers, "formats": tuple(formats), "progress": progress}
-    options |= {"cluster": cluster, "beam_options": beam_options, "definition": file}
+    options |= {"cluster": cluster, "beam_options": beam_options, "definition": file, "package": package}
     return prepare_dataset(
         found,
         place,

@@ -35,6 +35,7 @@ class Report:
     filters: str = ""  # of a load
     at_most: bool = False  # whether filters of a lazy load may leave fewer rows than `rows` says
     fingerprint: str = ""  # of the version that was loaded
+    package: str = ""  # whose definition made the version, with the package's own version
     steps: list[dict[str, Any]] = field(default_factory=list)  # each with name, seconds, items, rows, bytes
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -46,22 +47,24 @@ class Report:
         total = sum(self.rows.values())
         if self.step == "load":
             return f"{self.dataset}: {self._loaded(total)}"
+        package = f" (defined in {self.package})" if self.package else ""
         if self.reused:
-            return f"{self.dataset}: already prepared, {total:,} rows in {self.location}"
+            return f"{self.dataset}: already prepared, {total:,} rows in {self.location}{package}"
         speed = f"{total / self.seconds:,.0f} rows/s" if self.seconds else ""
         size = ", ".join(f"{kind} {count_bytes(count)}" for kind, count in self.bytes.items())
         return (
             f"{self.dataset}: {total:,} rows in {self.shards} shards ({size}), {self.seconds:.1f} s, {speed}, "
-            f"peak memory {count_bytes(self.peak_memory)}\n{self.location}"
+            f"peak memory {count_bytes(self.peak_memory)}\n{self.location}{package}"
         )
 
     def _loaded(self, total: int) -> str:
         took = f", took {count_bytes(self.measured_memory)}" if self.measured_memory is not None else ""
         most = "at most " if self.at_most else ""
+        package = f"; defined in {self.package}" if self.package else ""
         return (
             f"{most}{total:,} rows of {', '.join(self.rows)} with {self.backend} ({self.reason}) "
             f"in {self.seconds:.2f} s, {len(self.columns)} columns, {count_bytes(sum(self.bytes.values()))} as Arrow; "
-            f"peak memory predicted {count_bytes(self.predicted_memory)}{took}"
+            f"peak memory predicted {count_bytes(self.predicted_memory)}{took}{package}"
         )
 
 

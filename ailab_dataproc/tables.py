@@ -34,7 +34,7 @@ def print_json(value: Any) -> None:
     print(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def datasets(rows: list[dict[str, Any]], data_dir: str) -> None:
+def datasets(rows: list[dict[str, Any]], problems: list[dict[str, Any]], data_dir: str) -> None:
     """The catalog, a line a dataset; what is wrong stands below. Narrow terminals get fewer columns."""
     out = console()
     heads = ["name", "prepared", "rows>", "owner", "defined in", "description"]
@@ -51,7 +51,10 @@ def datasets(rows: list[dict[str, Any]], data_dir: str) -> None:
     out.print(table if rows else "No dataset is defined or prepared.")
     for row in rows:
         if row["problem"]:
-            out.print(Text(f"! {row['name']}: {row['problem']}", style="red"), soft_wrap=True)
+            told = row["problem"].removeprefix(f"{row['name']}: ")
+            out.print(Text(f"! {row['name']}: {told}", style="red"), soft_wrap=True)
+    for one in problems:
+        out.print(Text(f"! {one['problem']}", style="red"), soft_wrap=True)
     out.print(Text(f"data directory: {_home(data_dir)}", style="dim"), soft_wrap=True)
 
 
@@ -68,6 +71,8 @@ def dataset(told: dict[str, Any]) -> None:
         facts["made from"] = told["made_from"]
     if told["defined"]:
         facts["defined in"] = f"{_home(told['defined']['path'])} (version {told['defined']['version'] or '?'})"
+        if told["defined"]["package"]:
+            facts["package"] = told["defined"]["package"]
     out.print()
     for key, value in facts.items():
         out.print(f"{key:<11}  {value}", soft_wrap=True)

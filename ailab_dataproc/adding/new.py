@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from ailab_dataproc.adding.dummy import dummy, made_up_rows
 from ailab_dataproc.adding.places import Places
 from ailab_dataproc.adding.reading import reading_of
 from ailab_dataproc.adding.sampling import Sample
-from ailab_dataproc.catalog import Definition
+from ailab_dataproc.catalog import Definition, Place
 from ailab_dataproc.columns import column
 from ailab_dataproc.dataset import Source
 from ailab_dataproc.errors import InvalidRequest
@@ -90,30 +90,24 @@ def add(draft: Draft, places: Places, settings: Settings, sample: Sample | None 
         InvalidRequest: the name or a file is there already; nothing is overwritten.
         InvalidData: the definition can't read the sample; nothing is left behind.
     """
-    _check_new(draft.name, places, settings)
     ending, content = dummy(sample) if sample else (".csv", made_up_rows(draft.schema, _ROWS))
     source = places.dummies / f"{SPLIT}{ending}"
     if not sample:
         draft = replace(draft, splits={SPLIT: str(source)}, remark=f"{PLACE}: made-up rows; name the real sources.")
     text = definition_text(draft)
-    written: list[Path] = []
-    try:
-        for path, bytes_ in {
-            places.definition: text.encode(),
-            source: content,
-            places.test: _test(draft.name, source, places.test).encode(),
-        }.items():
-            _write(path, bytes_)
-            written.append(path)
+    files = {
+        places.definition: text.encode(),
+        source: content,
+        places.test: _test(draft.name, source, places.test).encode(),
+    }
+    with _all_or_nothing(places.folder, *files):
+        _check_new(draft.name, places, settings)
+        for path, bytes_ in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(bytes_)
         rows = _tried(draft.name, places, source, sample)
         note = f"- {dt.date.today()}: `{draft.name}` {draft.version}: {draft.release_note}"
         places.changelog.write_text(_changelog(places.changelog, note), encoding="utf-8")
-    except BaseException:
-        for path in written:
-            path.unlink()
-            with contextlib.suppress(OSError):  # folders that hold something else stay
-                path.parent.rmdir()
-        raise
     listed = draft.name in catalog.definitions(settings)
     marks = sum(PLACE in line for line in text.splitlines())
     return Added(name=draft.name, places=places, dummy=source, rows=rows, marks=marks, listed=listed)
@@ -130,10 +124,21 @@ def _check_new(name: str, places: Places, settings: Settings) -> None:
             )
 
 
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("xb") as file:
-        file.write(content)
+@contextlib.contextmanager
+def _all_or_nothing(folder: Path, *files: Path) -> Iterator[None]:
+    """Make a folder; where what follows fails, remove it and the files, as far as they weren't there before."""
+    paths = (folder, *files)
+    new = {one for path in paths for one in (path, *path.parents) if not one.exists()}
+    folder.mkdir(parents=True, exist_ok=True)  # the settings may name it already
+    try:
+        yield
+    except BaseException:
+        for path in sorted(new, reverse=True):  # what is inside of a folder before the folder
+            if path.is_dir():
+                path.rmdir()
+            else:
+                path.unlink(missing_ok=True)
+        raise
 
 
 def _tried(name: str, places: Places, source: Path, sample: Sample | None) -> int:
@@ -142,7 +147,7 @@ def _tried(name: str, places: Places, source: Path, sample: Sample | None) -> in
     Raises:
         InvalidData, SourceFailed: it can't.
     """
-    dataset = Definition(name, places.definition, "").load()
+    dataset = Definition(name, places.definition, Place(places.folder, str(places.folder))).load()
     files = [str(source), *(sample.files[:1] if sample else ())]
     counts = [sum(batch.num_rows for batch in first_rows(dataset, [Source(file, SPLIT)], _TRIED)) for file in files]
     return counts[0]
@@ -163,14 +168,17 @@ class Test{title}(DatasetTests):
 
 
 def _changelog(path: Path, line: str) -> str:
-    """A changelog with one more line: the first one of a list, below the first heading that speaks of no version."""
+    """A changelog with one more line: the first of what isn't released yet, above all that is."""
     if not path.exists():
         return f"# Changelog\n\n{line}\n"
-    lines = path.read_text(encoding="utf-8").splitlines()
-    unreleased = next((i for i, one in enumerate(lines) if one.startswith("#") and "unreleased" in one.lower()), None)
-    head = unreleased if unreleased is not None else next((i for i, one in enumerate(lines) if one.startswith("#")), -1)
-    rest = lines[head + 1 :]
-    while rest and not rest[0].strip():
-        rest.pop(0)
-    gap = [] if not rest or rest[0].startswith("- ") else [""]
-    return "\n".join([*lines[: head + 1], *([""] if head >= 0 else []), line, *gap, *rest]) + "\n"
+    lines = path.read_text(encoding="utf-8").rstrip().splitlines()
+    heads = [number for number, one in enumerate(lines) if one.startswith("## ")]
+    if heads and "unreleased" in lines[heads[0]].lower():
+        place = heads[0] + 1
+        place += place < len(lines) and not lines[place].strip()
+    else:
+        place = next((number for number, one in enumerate(lines) if one.startswith(("## ", "- "))), len(lines))
+    before, after = lines[:place], lines[place:]
+    above = [""] if before and before[-1].strip() and not before[-1].startswith("- ") else []
+    below = [""] if after and not after[0].startswith("- ") else []
+    return "\n".join([*before, *above, line, *below, *after]) + "\n"

@@ -16,7 +16,7 @@ _NAMES = (
     ("telephone numbers", r"(.*_)?(phone|telephone|tel|mobile|msisdn|fax)(_(no|nr|number))?"),
     ("IP addresses", r"(.*_)?ip(v4|v6)?(_(addr|address|hash))?|remote_addr"),
     ("names of people", r"name|(first|last|full|family|given|middle|maiden|sur|user|nick)_?name|.*_username"),
-    ("numbers of people", rf"({_PERSON})(_?(id|ids|no|nr|number|key|hash|uuid|name|code))?|uid|user_?id_.*"),
+    ("identifiers of people", rf"({_PERSON})(_?(id|ids|no|nr|number|key|hash|uuid|name|code))?|uid|user_?id_.*"),
     (
         "numbers of devices",
         rf"({_THING})_?(id|ids|no|nr|number|key|hash|uuid)|cookie|idfa|gaid|imei|mac(_?(addr|address))?",

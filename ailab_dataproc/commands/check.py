@@ -20,7 +20,8 @@ def check(ctx: click.Context, name: str, sources: tuple[str, ...], data_dir: str
     """Review a definition as a strict colleague would. Exit code 1 where there is an error.
 
     Looked for are words that are missing, places marked TODO, columns that look like personal data and don't say so, a
-    version without a release note, rows that don't fit. The first rows of each split are read twice, in fresh processes, and compared.
+    version without a release note, rows that don't fit. The first rows of each split are read twice, in fresh
+    processes, and compared.
 
     \b
     Example: ailab-dataproc check products/product_b/impressions

@@ -24,21 +24,21 @@ from ailab_dataproc.commands.options import (
 @data_dir_option
 @json_option
 def list_(data_dir: str | None, as_json: bool) -> None:
-    """List the datasets that are defined or prepared.
+    """List the datasets that are defined or prepared, and what keeps definitions from being seen.
 
     \b
-    Example: ailab-dataproc list --json | jq -r '.[].name'
+    Example: ailab-dataproc list --json | jq -r '.[].name // empty'
     """
     with quiet_stdout(as_json):
         from ailab_dataproc import tables
-        from ailab_dataproc.describing import list_datasets
+        from ailab_dataproc.describing import list_datasets, list_problems
 
         settings = settings_of(data_dir)
-        found = list_datasets(settings)
+        found, problems = list_datasets(settings), list_problems(settings)
     if as_json:
-        tables.print_json(found)
+        tables.print_json([*found, *problems])
     else:
-        tables.datasets(found, settings.data_dir)
+        tables.datasets(found, problems, settings.data_dir)
 
 
 @click.command()

@@ -43,5 +43,6 @@ class Options:
     storage_options: Mapping[str, Any] | None = field(default=None, repr=False)
     downloads: str | None = None  # where downloads are kept; None: in the data directory
     definition: str | None = None  # the file, where the catalog knows it
+    package: str = ""  # that brings the definition, with its version
     progress: bool = False
     derived: Derived = field(default_factory=Derived)

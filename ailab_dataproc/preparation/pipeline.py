@@ -111,6 +111,7 @@ def reused(final: Folder, manifest: Manifest, parts: Mapping[str, str]) -> Repor
         rows=manifest.rows,
         shards=sum(len(shards) for shards in manifest.splits.values()),
         bytes=manifest.bytes,
+        package=manifest.provenance.get("package") or "",
     )
 
 

@@ -58,6 +58,7 @@ def provenance(report: Report, engine: Mapping[str, Any], definition: Path | Non
         "seconds": round(report.seconds, 3),
         "steps": report.steps,
         "peak_memory": report.peak_memory,
+        "package": report.package or None,
         "git_commit": _git_commit(definition) if definition else None,
     }
 

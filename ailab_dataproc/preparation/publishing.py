@@ -193,6 +193,7 @@ def _report(
         runner=f"{made.engine['runner']}, {made.engine['workers'] or 'its cluster chooses how many'} workers",
         steps=[asdict(one) for one in made.steps],
         versions=versions(_RECORDED),
+        package=made.options.package,
     )
 
 

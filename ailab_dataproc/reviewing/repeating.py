@@ -14,12 +14,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from ailab_dataproc.preparation.tasks import POOL
 from ailab_dataproc.reviewing.findings import Finding, error, warning
 from ailab_dataproc.reviewing.once import ERRORS
 
 LIMIT = 1_000  # rows of the first source of each split
 _ABSENT = {"StorageFailed", "InvalidRequest", "MissingLibrary"}  # the machine's fault, not the definition's
-_POOL = "all"
 _SEARCH = "Look in read() for random numbers, the time, sets, and folders that are listed unsorted."
 
 
@@ -69,7 +69,7 @@ def _load(path: Path) -> pa.Table:
 def _failures(first: Mapping[str, dict[str, str]], second: Mapping[str, dict[str, str]]) -> list[Finding]:
     found = []
     for split in sorted({*first, *second}):
-        where = f"split {split!r}" if split and split != _POOL else "sources"
+        where = f"split {split!r}" if split and split != POOL else "sources"
         if (split in first) != (split in second):
             found.append(error(where, "can be read in one process and not in another", _SEARCH))
             continue
@@ -86,7 +86,7 @@ def _differences(tables: Mapping[str, pa.Table], again: Mapping[str, pa.Table]) 
     found = []
     for split in tables.keys() & again.keys():
         one, other = tables[split], again[split]
-        where = f"split {split!r}" if split != _POOL else "sources"
+        where = f"split {split!r}" if split != POOL else "sources"
         if one.num_rows != other.num_rows:
             what = f"read() gave {one.num_rows:,} rows, and {other.num_rows:,} when it was run again"
             found.append(error(where, what, _SEARCH))

@@ -50,7 +50,7 @@ def review(reference: str, settings: Settings, sources: Mapping[str, Sequence[st
         *_columns(dataset, rows.tables),
         *_splits(dataset),
         *rows.findings,
-        *_tests(definition, settings),
+        *_tests(definition),
     ]
     return Review(f"{name}:{dataset.version}", sorted(found, key=lambda one: one.severity != ERROR))
 
@@ -129,13 +129,11 @@ def _splits(dataset: Dataset) -> Iterator[Finding]:
                 yield warning(where, f"{place!r} is looked for in the folder where a command is started", advice)
 
 
-def _tests(definition: Definition, settings: Settings) -> Iterator[Finding]:
+def _tests(definition: Definition) -> Iterator[Finding]:
     """Whether some test names the dataset; nothing where its tests aren't on this machine."""
-    depth = definition.name.count("/") + 1
-    places = places_of(definition.name, definition.path.parents[depth - 1])
+    places = places_of(definition.name, definition.place.folder)
     folder = places.test.parent
-    installed = not any(Path(one).expanduser().resolve() == places.folder for one in settings.datasets)
-    if installed and not folder.is_dir():
+    if definition.package and not folder.is_dir():
         return
     wanted = (f'"{definition.name}"', f"'{definition.name}'")
     files = sorted(folder.rglob("test_*.py")) if folder.is_dir() else []

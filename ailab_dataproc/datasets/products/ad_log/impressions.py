@@ -57,7 +57,7 @@ WORDS = (
 schema = pa.schema(
     [
         column("timestamp", pa.timestamp("us", "UTC"), "when the ad was shown; never falls within a split"),
-        column("user", pa.int64(), "number of a made-up user; no person is behind it"),
+        column("user", pa.int64(), "number of a made-up user; no person is behind it", pii=False),
         column("item", pa.int32(), "item shown, 0 to 19,999; lower numbers are shown more often"),
         column("campaign", pa.string(), "campaign that paid for the slot"),
         column("device", pa.string(), "kind of device"),
