@@ -6,6 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ailab_dataproc.bridge.from_tfds import from_tfds
+    from ailab_dataproc.bridge.to_tfds import register_with_tfds
     from ailab_dataproc.cluster import connect
     from ailab_dataproc.columns import column
     from ailab_dataproc.dataset import Dataset, Source
@@ -35,6 +37,8 @@ _PUBLIC = {
     "by_hash": "splitting",
     "by_value": "splitting",
     "Download": "download",
+    "from_tfds": "bridge.from_tfds",
+    "register_with_tfds": "bridge.to_tfds",
     "prepare": "preparing",
     "read_csv": "preparation.readers",
     "transform": "transforming",
@@ -66,6 +70,7 @@ __all__ = [
     "column",
     "connect",
     "even_splits",
+    "from_tfds",
     "last_report",
     "list_jobs",
     "load",
@@ -74,6 +79,7 @@ __all__ = [
     "prepare",
     "progress",
     "read_csv",
+    "register_with_tfds",
     "submit",
     "transform",
     "transform_graph",

@@ -120,7 +120,8 @@ def _checked_labels(labels: Sequence[str], name: str, type: pa.DataType) -> list
     found = list(labels)
     if isinstance(labels, str) or not all(isinstance(one, str) and one.strip() and "\n" not in one for one in found):
         raise InvalidDefinition(
-            f"column {name!r}: labels={labels!r} are no list of names of one line. Write labels=['cat', 'dog']: 0 is a cat."
+            f"column {name!r}: labels={labels!r} are no list of names of one line. "
+            "Write labels=['cat', 'dog']: 0 is a cat."
         )
     if len(set(found)) < len(found):
         twice = next(one for number, one in enumerate(found) if one in found[:number])

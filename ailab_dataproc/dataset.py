@@ -12,7 +12,7 @@ import pyarrow as pa
 from ailab_dataproc import urls
 from ailab_dataproc.download import Download
 from ailab_dataproc.errors import InvalidDefinition, unknown
-from ailab_dataproc.splitting import ByValue, Pooled, arrangement, strings
+from ailab_dataproc.splitting import ByValue, Later, Pooled, arrangement, strings
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(/[a-z0-9][a-z0-9_]*)*")
 _VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
@@ -122,7 +122,7 @@ class Dataset:
                     f"{self.name}: {split!r} can't be a split's name; wanted lower-case letters, digits and _, "
                     "and not 'all'."
                 )
-        if not isinstance(self.splits, Pooled):
+        if not isinstance(self.splits, Pooled | Later):
             object.__setattr__(self, "splits", {k: strings(v) for k, v in self.splits.items()})
         object.__setattr__(self, "key", strings(self.key))
         _check_arrangement(self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import struct
+import io
 from typing import Any
 
 import pyarrow as pa
@@ -11,11 +11,9 @@ import pyarrow.compute as pc
 from ailab_dataproc.backends.shards import Part, read_part
 from ailab_dataproc.errors import DamagedData
 from ailab_dataproc.manifest import Prepared
+from ailab_dataproc.preparation.framing import DamagedFrame, blocks
 from ailab_dataproc.preparation.parquet import stored
 from ailab_dataproc.preparation.statistics import bounded, min_max
-
-_HEADER = struct.Struct("<QI")  # a TFRecord's length, and the checksum of these 8 bytes
-_SUM = struct.Struct("<I")
 
 
 def recount(prepared: Prepared, row: dict[str, Any], columns: pa.StructScalar) -> str:
@@ -54,23 +52,8 @@ def _differs(field: pa.Field, array: pa.Array, told: pa.StructScalar) -> str:
 
 def _recount_records(data: bytes, rows: int) -> str:
     """Walk through the frames of a TFRecord file, whose lengths and contents have a checksum each."""
-    import google_crc32c
-
-    place = count = 0
-    view = memoryview(data)
-    while place < len(data):
-        if place + _HEADER.size > len(data):
-            return f"is cut off in the header of record {count + 1:,}"
-        length, masked = _HEADER.unpack_from(data, place)
-        body = place + _HEADER.size
-        if _masked(google_crc32c.value(bytes(view[place : place + 8]))) != masked or body + length + 4 > len(data):
-            return f"has a damaged header at record {count + 1:,}"
-        if _masked(google_crc32c.value(bytes(view[body : body + length]))) != _SUM.unpack_from(data, body + length)[0]:
-            return f"has damaged bytes in record {count + 1:,}"
-        place, count = body + length + _SUM.size, count + 1
+    try:
+        count = sum(len(one.starts) for one in blocks(io.BytesIO(data)))
+    except DamagedFrame as error:
+        return str(error)
     return "" if count == rows else f"has {count:,} records, the index says {rows:,}"
-
-
-def _masked(value: int) -> int:
-    """As TFRecord stores a checksum: rotated, with a constant added (tensorflow/core/lib/hash/crc32c.h)."""
-    return (((value >> 15) | (value << 17)) + 0xA282EAD8) & 0xFFFFFFFF

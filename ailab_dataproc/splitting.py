@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ailab_dataproc.errors import InvalidDefinition
@@ -57,6 +58,30 @@ class ByValue(Pooled):
     def names(self) -> tuple[str, ...]:
         """The splits, in the order in which they were written down."""
         return tuple(name for name, _ in self.groups)
+
+
+class Later(Mapping[str, tuple[str, ...]]):
+    """Splits that are known once their data has been made. As a mapping: none yet.
+
+    Args:
+        find: given the folder of downloads, makes the data there where it isn't made yet, and tells what the dataset
+            has then, by the arguments of `Dataset`: splits, and a schema that may have gained labels.
+    """
+
+    def __init__(self, find: Callable[[Path], Mapping[str, Any]]) -> None:
+        self.find = find
+
+    def __getitem__(self, name: str) -> tuple[str, ...]:
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __bool__(self) -> bool:
+        return True
 
 
 def arrangement(splits: Mapping[str, Any], *, order: str, seed: int, key: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ from ailab_dataproc.preparation.provenance import Step, definition_file
 from ailab_dataproc.preparation.publishing import Made, publish
 from ailab_dataproc.preparation.ranges import divide_all
 from ailab_dataproc.preparation.steps import Steps, make_shards
-from ailab_dataproc.preparation.tasks import Task, find_sources, make_tasks
+from ailab_dataproc.preparation.tasks import Task, find_sources, make_tasks, settled
 from ailab_dataproc.report import Report
 from ailab_dataproc.splitting import Pooled
 from ailab_dataproc.storage import Folder
@@ -51,6 +51,7 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
         check_values(dataset.splits, dataset.schema, dataset.name)
     storage_options = dict(options.storage_options or {})
     cache = Cache(cache_folder(data_dir, options.downloads), storage_options, options.progress)
+    dataset = settled(dataset, cache)
     sources = identify(find_sources(dataset, options.sources, storage_options, cache))
     every = [source for members in sources.values() for source in members]
     found = Step("find sources", time.perf_counter() - started, len(every), bytes=sum(one.size for one in every))

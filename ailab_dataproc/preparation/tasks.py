@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +12,7 @@ from ailab_dataproc.dataset import Dataset, Source
 from ailab_dataproc.download import SCHEME
 from ailab_dataproc.errors import InvalidData, InvalidRequest, StorageFailed, unknown
 from ailab_dataproc.preparation.downloads import Cache, find_downloaded
-from ailab_dataproc.splitting import Pooled
+from ailab_dataproc.splitting import Later, Pooled
 
 POOL = "all"  # stands for the split of sources whose rows are shared out; no split can have this name
 
@@ -65,6 +65,7 @@ def find_sources(
         InvalidData: a source is empty, or named twice.
         InvalidRequest: a split has no sources, neither in the definition nor in `given`.
     """
+    dataset = settled(dataset, cache)
     wanted = {POOL: dataset.splits.sources} if isinstance(dataset.splits, Pooled) else dataset.splits
     for split in given or {}:
         if split not in wanted:
@@ -78,6 +79,13 @@ def find_sources(
         found[split] = tuple(sorted(sources, key=lambda source: source.url))
         _check_distinct(dataset, found[split])
     return found
+
+
+def settled(dataset: Dataset, cache: Cache | None) -> Dataset:
+    """The dataset with its splits, where these are known only once its data has been made."""
+    if cache is None or not isinstance(dataset.splits, Later):
+        return dataset
+    return replace(dataset, **dataset.splits.find(cache.folder))
 
 
 def make_tasks(sources: Mapping[str, Sequence[Source]], layout: Layout) -> tuple[Task, ...]:
