@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 import ailab_dataproc as adp
-from ailab_dataproc.catalog import Definition
+from ailab_dataproc.catalog import Definition, Place
 from ailab_dataproc.cli import cli
 from ailab_dataproc.columns import is_pii, labels, meaning, shape
 from ailab_dataproc.errors import AilabError, InvalidData, InvalidDefinition, InvalidRequest, StorageFailed, UnknownName
@@ -370,7 +370,7 @@ class TestPlain:
         found = lab.take(folder)
         assert found["train"].to_pylist() == ROWS.to_pylist() * 2
         assert found["test"].to_pylist() == ROWS.to_pylist()[:1]
-        made = Definition("test/imported", lab.folder / "test/imported.py", "").load()
+        made = Definition("test/imported", lab.folder / "test/imported.py", Place(lab.folder, "")).load()
         assert made.read is None
         assert made.splits["train"] == (f"{folder}/train-*.parquet",)
 
@@ -422,7 +422,7 @@ class TestPlain:
         rows = pa.table({"mail": ["a@example.org", "b@example.org"], "n": [1, 2]})
         made = lab.define(put(tmp_path / "f", train=rows))
         assert [one.name for one in made.dataset.schema if is_pii(one)] == ["mail"]
-        assert "looks like mail addresses by its values" in made.columns.remarks["mail"]
+        assert "looks like mail addresses by its values" in made.remarks["mail"]
 
     def test_names_that_cannot_be_ours_are_changed(self, lab, tmp_path):
         rows = pa.table({"a.b": [1], "c/d": ["x"]})
@@ -587,7 +587,7 @@ class TestCommand:
         monkeypatch.setenv("AILAB_DATASETS", str(tmp_path / "definitions"))
         done = self.call(put(tmp_path / "f", train=ROWS, test=ROWS), "shop/rows", "--owner", "ads-team")
         assert done.exit_code == 0, done.output
-        assert "2 columns; files: train 1, test 1" in done.stdout
+        assert "2 columns, train, test" in done.stdout
         assert 'load it: adp.load("shop/rows", split="train")' in done.stdout
         assert adp.load("shop/rows", split="train", backend="arrow").num_rows == 3
         assert 'owner="ads-team"' in (tmp_path / "definitions/shop/rows.py").read_text()
@@ -596,6 +596,28 @@ class TestCommand:
         done = self.call(put(tmp_path / "f", train=ROWS), "shop/rows", "--folder", tmp_path / "mine", "--no-prepare")
         assert f"export AILAB_DATASETS={tmp_path}/mine" in done.stdout
         assert "next: ailab-dataproc prepare shop/rows" in done.stdout
+
+    def test_a_folder_of_the_settings_may_not_be_there_yet(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("AILAB_DATASETS", str(tmp_path / "new"))
+        done = self.call(put(tmp_path / "f", train=ROWS), "shop/rows", "--no-prepare")
+        assert done.exit_code == 0, done.output
+        assert (tmp_path / "new/shop/rows.py").exists()
+
+    def test_a_folder_that_tfds_has_prepared_goes_over_the_bridge(self, tmp_path, monkeypatch):
+        pytest.importorskip("tensorflow_datasets")
+        monkeypatch.setenv("AILAB_DATASETS", str(tmp_path / "new"))
+        assert self.call(put(tmp_path / "f", train=ROWS), "shop/rows").exit_code == 0
+        done = self.call(tmp_path / "data/shop/rows/1.0.0", "shop/again", "--owner", "ads-team")
+        assert done.exit_code == 0, done.output
+        ours, again = (adp.load(name, split="train", backend="arrow") for name in ("shop/rows", "shop/again"))
+        assert again["n"].to_pylist() == ours["n"].to_pylist()
+
+    def test_a_builder_that_tfds_does_not_know_leaves_no_file(self, tmp_path):
+        pytest.importorskip("tensorflow_datasets")
+        done = self.call("tfds:mnisty", "image/mnist", "--folder", tmp_path / "mine")
+        assert done.exit_code == 2
+        assert "no TFDS builder 'mnisty'. Did you mean 'mnist'" in done.stderr
+        assert not list((tmp_path / "mine").rglob("*.py"))
 
     def test_no_folder_of_definitions_is_one_sentence(self, tmp_path):
         done = self.call(put(tmp_path / "f", train=ROWS), "shop/rows")
