@@ -241,6 +241,16 @@ def test_a_struct_in_a_struct_keeps_its_values(tmp_path):
     assert plain(row)["s"]["c"] == 3
 
 
+def test_a_version_in_a_bucket_is_described_there(bucket, gcs):
+    rows = pa.table({"n": [1, 2]}, schema=pa.schema([column("n", pa.int64())]))
+    prepare_tables(bucket, {"train": [rows]})
+    place = folder(bucket, gcs.options)
+    written = write(open_prepared(place, "testing/tables"), f"{bucket}/testing/tables/croissant.json")
+    (file,) = json.loads(place.read("testing/tables/croissant.json"))["distribution"]
+    assert written == f"{bucket}/testing/tables/croissant.json"
+    assert file["contentUrl"] == f"{bucket}/testing/tables/1.0.0/parquet/train-00000-of-00001.parquet"
+
+
 class TestCommand:
     """`ailab-dataproc croissant`."""
 

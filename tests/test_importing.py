@@ -241,6 +241,19 @@ class TestHuggingFace:
         with pytest.raises(InvalidData, match=r"data-00000-of-00001\.arrow is missing, which state\.json names"):
             lab.define(tmp_path / "cut")
 
+    def test_a_split_without_rows_is_left_out(self, lab, hf, tmp_path):
+        features = hf.Features({"a": hf.Value("int64")})
+        parts = {"train": hf.Dataset.from_dict({"a": [1]}), "test": hf.Dataset.from_dict({"a": []}, features=features)}
+        hf.DatasetDict(parts).save_to_disk(tmp_path / "half")
+        assert list(lab.take(tmp_path / "half")) == ["train"]
+
+    def test_a_file_that_is_cut_off_is_named(self, lab, hf, tmp_path):
+        hf.Dataset.from_dict({"a": list(range(1000))}).save_to_disk(tmp_path / "cut")
+        file = tmp_path / "cut/data-00000-of-00001.arrow"
+        file.write_bytes(file.read_bytes()[:-2000])
+        with pytest.raises(InvalidData, match=r"data-00000-of-00001\.arrow: can't be read as Arrow"):
+            lab.define(tmp_path / "cut")
+
     def test_a_file_that_is_no_arrow_is_named(self, lab, hf, tmp_path):
         hf.Dataset.from_dict({"a": [1, 2]}).save_to_disk(tmp_path / "bad")
         (tmp_path / "bad/data-00000-of-00001.arrow").write_bytes(b"nonsense of some length")
@@ -432,6 +445,10 @@ class TestPlain:
         folder = put(tmp_path / "f", **{"a": pa.table({"x": pa.nulls(2)}), "b": pa.table({"x": [1, 2]})})
         assert lab.take(folder)["train"]["x"].to_pylist() == [None, None, 1, 2]
 
+    def test_a_file_without_rows_is_no_error(self, lab, tmp_path):
+        folder = put(tmp_path / "f", **{"a": ROWS, "b": ROWS.slice(0, 0)})
+        assert lab.take(folder)["train"].num_rows == 3
+
     def test_nulls_in_lists_of_parquet_are_seen(self, lab, tmp_path):
         rows = pa.table({"full": [[1, None], []], "some": [[1], None]})
         schema = lab.define(put(tmp_path / "f", train=rows)).dataset.schema
@@ -493,8 +510,9 @@ class TestWrongInput:
             ),
             ({"a.csv": "n,m\n1,2\n", "b.csv": "n\n1\n"}, "b.csv: lacks the column 'm', which"),
             ({"a.csv": "n\n1\n", "b.csv": "n,m\n1,2\n"}, "a.csv: lacks the column 'm', which"),
+            ({"a.jsonl": '{"n": 1}\n', "b.jsonl": '{"n": 1, "m": 2}\n'}, "a.jsonl: lacks the column 'm', which"),
             ({"a.parquet": "nonsense"}, "a.parquet: can't be read as Parquet"),
-            ({"a.csv": ""}, "a.csv: holds no line with a field in it"),
+            ({"a.csv": ""}, "a.csv: is empty"),
         ],
     )
     def test_a_folder_that_cannot_be_read(self, lab, tmp_path, files, told):
@@ -503,6 +521,15 @@ class TestWrongInput:
             lab.define(text(tmp_path / "f", files))
         assert told in str(caught.value)
         assert "\n" not in str(caught.value)
+
+    def test_a_url(self, lab):
+        with pytest.raises(InvalidRequest, match="gs://lab/x: lies elsewhere, and only what is on this machine"):
+            lab.define("gs://lab/x")
+
+    def test_a_column_that_is_there_twice(self, lab, tmp_path):
+        rows = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+        with pytest.raises(InvalidData, match=r"a\.parquet: the column 'a' is there twice"):
+            lab.define(put(tmp_path / "f", a=rows))
 
     def test_no_such_folder(self, lab):
         with pytest.raises(StorageFailed, match="/none: there is no such folder"):

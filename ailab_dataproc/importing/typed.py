@@ -17,7 +17,7 @@ from ailab_dataproc.adding.naming import column_names
 from ailab_dataproc.adding.personal import hint
 from ailab_dataproc.adding.reading import Reading
 from ailab_dataproc.errors import InvalidData
-from ailab_dataproc.importing.columns import Columns, reading_by
+from ailab_dataproc.importing.columns import Columns, check_same, reading_by
 from ailab_dataproc.importing.features import Images, declared, is_image, of_schema
 from ailab_dataproc.importing.finding import Found
 from ailab_dataproc.importing.readers import open_arrow
@@ -51,7 +51,8 @@ def columns_of(found: Found) -> Columns:
     contract.check_types(made_schema, str(found.root))
     notes = tuple(f"{old!r} can't be a column's name: it is called {new!r}" for old, new in names.items() if old != new)
     reading = _reading(found.kind, schema, made_schema, names)
-    return Columns(schema=made_schema, reading=reading, remarks=remarks, notes=notes)
+    allow_empty = any(not _rows(found.kind, one) for one in files)
+    return Columns(schema=made_schema, reading=reading, remarks=remarks, notes=notes, allow_empty=allow_empty)
 
 
 def _reading(kind: str, schema: pa.Schema, ours: pa.Schema, names: Mapping[str, str]) -> Reading:
@@ -79,14 +80,7 @@ def _common(schemas: Mapping[str, pa.Schema]) -> pa.Schema:
     """The schema of all files; a column that is all null in some has the type of the others."""
     (first, schema), *others = schemas.items()
     for file, other in others:
-        extra = next((one for one in other.names if one not in schema.names), None)
-        lacking = next((one for one in schema.names if one not in other.names), None)
-        if extra or lacking:
-            has, lacks = (file, first) if extra else (first, file)
-            raise InvalidData(
-                f"{lacks}: lacks the column {extra or lacking!r}, which {has} has. Import files of one schema, or add "
-                "the column."
-            )
+        check_same((first, schema.names), (file, other.names))
         for number, one in enumerate(schema):
             two = other.field(one.name)
             if t.is_null(one.type):
@@ -114,9 +108,21 @@ def _told(kind: str, file: str) -> Iterator[None]:
 def _schema(kind: str, file: str) -> pa.Schema:
     with _told(kind, file):
         if kind == "parquet":
-            return pq.read_schema(file)
-        with pa.memory_map(file) as mapped_file:
-            return open_arrow(mapped_file).schema
+            schema = pq.read_schema(file)
+        else:
+            with pa.memory_map(file) as mapped_file:
+                schema = open_arrow(mapped_file).schema
+    twice = next((one for one in schema.names if schema.names.count(one) > 1), None)
+    if twice is not None:
+        raise InvalidData(f"{file}: the column {twice!r} is there twice. Rename one.")
+    return schema
+
+
+def _rows(kind: str, file: str) -> int:
+    """How many rows a file holds; of Arrow, whether there are any."""
+    if kind == "parquet":
+        return int(pq.read_metadata(file).num_rows)
+    return next((batch.num_rows for batch in _batches(kind, file, []) if batch.num_rows), 0)
 
 
 def _batches(kind: str, file: str, columns: list[str]) -> Iterator[pa.RecordBatch]:

@@ -146,6 +146,7 @@ def _draft(name: str, found: Found, columns: Columns, owner: str) -> Draft:
         read=columns.reading.read,
         imports=columns.reading.imports,
         names=columns.reading.names,
+        arguments={"allow_empty": "True"} if columns.allow_empty else {},
     )
 
 
