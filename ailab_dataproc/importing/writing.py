@@ -129,8 +129,9 @@ def formats_for(dataset: Dataset) -> tuple[tuple[str, ...], str]:
 
 
 def _draft(name: str, found: Found, columns: Columns, owner: str) -> Draft:
-    count = len(found.all_files)
-    source = f"{count} file{'s' * (count != 1)} of {_KINDS[found.kind]} in {found.root}"
+    files = found.all_files  # without the path, which is nobody else's business
+    many = f"{len(files)} files of {_KINDS[found.kind]} in the folder {found.root.name}"
+    source = many if len(files) > 1 else os.path.basename(files[0])
     return Draft(
         name=name,
         schema=columns.schema,
