@@ -205,6 +205,12 @@ class TestHuggingFace:
         hf.Dataset.from_list(rows, features=hf.Features({"image": hf.Image()})).save_to_disk(tmp_path / "sizes")
         assert shape(lab.define(tmp_path / "sizes").dataset.schema.field("image")) == (None, None, 1)
 
+    def test_images_of_one_size_keep_it_beside_a_row_without_one(self, lab, hf, image, tmp_path):
+        rows = [{"image": image.new("RGBA", (2, 3))}, {"image": None}]
+        hf.Dataset.from_list(rows, features=hf.Features({"image": hf.Image()})).save_to_disk(tmp_path / "one")
+        found = lab.define(tmp_path / "one").dataset.schema.field("image")
+        assert (shape(found), found.nullable) == ((3, 2, 4), True)
+
     def test_an_image_that_lies_in_another_file_is_taken_in(self, lab, hf, image, tmp_path):
         image.new("RGB", (2, 2)).save(tmp_path / "a.png")
         kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
@@ -212,8 +218,9 @@ class TestHuggingFace:
         features = {"info": {"features": {"image": {"_type": "Image"}}}}
         rows = rows.replace_schema_metadata({"huggingface": json.dumps(features)})
         put(tmp_path, **{"train": rows})
-        found = lab.take(tmp_path / "train.parquet")["train"]["image"].to_pylist()
-        assert found == [(tmp_path / "a.png").read_bytes(), None]
+        found = lab.take(tmp_path / "train.parquet")["train"]
+        assert found["image"].to_pylist() == [(tmp_path / "a.png").read_bytes(), None]
+        assert shape(found.schema.field("image")) == (None, None, 3)
 
     def test_an_image_that_is_gone_is_named(self, lab, tmp_path):
         schema = pa.schema([pa.field("image", pa.binary())])

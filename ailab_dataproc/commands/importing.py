@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--owner", default="", help="The person or team to ask.")
 @click.option("--folder", metavar="DIR", help="Of definitions; by default the first one of the settings.")
 @click.option("--config", metavar="NAME", help="Of a dataset card that describes several.")
-@click.option("--prepare/--no-prepare", "preparing", default=True, help="Whether to prepare it, too. [default: do]")
+@click.option("--prepare/--no-prepare", "preparing", default=True, show_default=True, help="Prepare it, too.")
 @data_dir_option
 def import_(
     path: str, name: str, owner: str, folder: str | None, config: str | None, preparing: bool, data_dir: str | None

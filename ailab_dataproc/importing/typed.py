@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,11 +17,12 @@ from ailab_dataproc.adding.personal import hint
 from ailab_dataproc.adding.reading import Reading
 from ailab_dataproc.errors import InvalidData
 from ailab_dataproc.importing.columns import Columns, check_same, reading_by
-from ailab_dataproc.importing.features import Images, declared, is_image, of_schema
+from ailab_dataproc.importing.features import declared, is_image, of_schema
 from ailab_dataproc.importing.finding import Found
 from ailab_dataproc.importing.readers import open_arrow
 
-_LOOKED = 10_000  # images, whose sizes are compared
+_ROWS = 10_000  # read at a time
+_IMAGES = 100  # the same, of images
 
 
 def columns_of(found: Found) -> Columns:
@@ -37,12 +37,13 @@ def columns_of(found: Found) -> Columns:
     features = {**found.words.features, **of_schema(schema)}
     names = dict(zip(schema.names, column_names(schema.names), strict=True))
     empty = _with_nulls(found.kind, files, schema)
-    sample = next(_batches(found.kind, files[0], schema.names), None)
+    texts = [one.name for one in schema if t.is_string(one.type) or t.is_large_string(one.type)]
+    sample = next(_batches(found.kind, files[0], texts), None)
     fields, remarks = [], {}
     for one in schema:
         feature, name = features.get(one.name), names[one.name]
-        images = _images(found.kind, files, one.name) if is_image(feature) else Images()
-        looks = hint(name, sample[one.name] if sample is not None else None)
+        images = _images(found.kind, files, one.name) if is_image(feature) else ()
+        looks = hint(name, sample[one.name] if sample is not None and one.name in texts else None)
         if looks:
             remarks[name] = f"{PLACE}: looks like {looks}. Keep pii=True, or write pii=False if it is none."
         nullable, pii = one.name in empty, True if looks else None
@@ -125,12 +126,12 @@ def _rows(kind: str, file: str) -> int:
     return next((batch.num_rows for batch in _batches(kind, file, []) if batch.num_rows), 0)
 
 
-def _batches(kind: str, file: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
+def _batches(kind: str, file: str, columns: list[str], at_a_time: int = _ROWS) -> Iterator[pa.RecordBatch]:
     """The rows of a file, some columns of them."""
     with _told(kind, file):
         if kind == "parquet":
             with pq.ParquetFile(file) as parquet:
-                yield from parquet.iter_batches(10_000, columns=columns)
+                yield from parquet.iter_batches(at_a_time, columns=columns)
             return
         with pa.memory_map(file) as mapped_file:
             reader = open_arrow(mapped_file)
@@ -175,14 +176,14 @@ def _is_leaf_of(path: str, name: str) -> bool:
     return path == name or path.startswith(f"{name}.")
 
 
-def _images(kind: str, files: list[str], name: str) -> Images:
-    """The images of a column, or the first of many; those that lie outside of the file aren't looked at."""
-    rows = (row for file in files for batch in _batches(kind, file, [name]) for row in _bytes(batch.column(0)))
-    found = list(islice(rows, _LOOKED + 1))
-    return Images([one for one in found[:_LOOKED] if one is not None], len(found) <= _LOOKED)
+def _images(kind: str, files: list[str], name: str) -> Iterator[bytes | None]:
+    """The images of a column, one after the other; None for those that lie outside of the file."""
+    for file in files:
+        for batch in _batches(kind, file, [name], at_a_time=_IMAGES):
+            yield from _bytes(batch.column(0))
 
 
 def _bytes(array: pa.Array) -> Iterator[bytes | None]:
-    inner = array.field("bytes") if t.is_struct(array.type) else array
-    for one in inner:
-        yield one.as_py()
+    """What rows with a value hold."""
+    for one in array.drop_null():
+        yield one["bytes"].as_py() if t.is_struct(array.type) else one.as_py()
