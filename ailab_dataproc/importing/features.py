@@ -17,7 +17,7 @@ from ailab_dataproc.preparation.inferring import plain
 
 Feature = Any  # a dict as JSON has it; of a struct, one a member
 _ENCODED = {"Image": "image", "Audio": "sound", "Video": "video", "Pdf": "PDF file"}
-_LOOKED = 10_000  # images, whose sizes are compared
+_LOOKED = 100_000  # images, whose sizes are compared
 _CHANNELS = {"1": 1, "L": 1, "I;16": 1, "RGBA": 4, "LA": 4, "PA": 4}  # by Pillow's modes; others are shown in colour
 
 
