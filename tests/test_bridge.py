@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -219,7 +222,10 @@ def test_a_feature_without_mapping_is_refused_by_name(script, features, head, to
     ("source", "error", "told"),
     [
         ("mnits", UnknownName, "no TFDS builder 'mnits'. Did you mean 'mnist'"),
-        ("glue/colla", InvalidDefinition, "TFDS can't make the builder 'glue/colla' .*colla"),
+        ("glue/colla", UnknownName, "no config 'colla'. Did you mean 'cola'"),
+        (f"{KINDS}/plan", UnknownName, "no config 'plan'. Did you mean 'plain'"),
+        ("glue/cola:9.*.*", InvalidDefinition, "cannot be loaded at version 9"),
+        ("", InvalidDefinition, "wanted the name of a TFDS builder"),
         ("mnist:9.9.9", InvalidDefinition, "mnist:9.9.9"),
         ("no/such/script.py", InvalidDefinition, "script.py does not exist"),
         ("./no_such_folder", InvalidDefinition, "no_such_folder does not exist"),
@@ -261,3 +267,58 @@ def test_a_shard_that_was_cut_off_is_found(script, tmp_path):
     shard.write_bytes(shard.read_bytes()[:-5])
     with pytest.raises(InvalidData, match="is cut off in the bytes of record 9"):
         prepare(adp.from_tfds(path, name="test/cut", data_dir=str(tmp_path)), data_dir=str(tmp_path / "data"))
+
+
+def test_two_who_prepare_at_once_let_tfds_work_once(script, tmp_path):
+    rows = "(open(PLACE, 'a').write('x') and {'a': i} for i in range(9))"
+    path = script("{'a': np.int64}", rows=rows, name="twice", head=f"PLACE = {str(tmp_path / 'calls')!r}")
+    datasets = [adp.from_tfds(path, name=f"test/at_once_{i}") for i in range(3)]
+    with ThreadPoolExecutor() as pool:
+        reports = list(pool.map(lambda one: prepare(one, data_dir=str(tmp_path / "data")), datasets))
+    assert [one.rows for one in reports] == [{"train": 9}] * 3
+    assert (tmp_path / "calls").read_text() == "x" * 9
+
+
+def test_what_a_builder_says_of_personal_data_is_not_shown(script, tmp_path):
+    path = script("{'a': np.int64}", rows="[{'a': 'Ada Lovelace'}]", name="personal")
+    with pytest.raises(SourceFailed, match="message not shown: PII") as found:
+        prepare(adp.from_tfds(path, name="test/personal", pii=["a"]), data_dir=str(tmp_path))
+    assert found.value.__suppress_context__
+    assert "Ada" not in str(found.value)
+
+
+def test_a_row_that_tfds_refuses_is_told_by_its_reason(script, tmp_path):
+    path = script("{'a': F.ClassLabel(names=['cat'])}", rows="[{'a': 'dog'}]", name="refused")
+    with pytest.raises(SourceFailed, match=r"In <ClassLabel> with name .a.: .dog."):
+        prepare(adp.from_tfds(path, name="test/refused"), data_dir=str(tmp_path))
+
+
+def test_a_definition_without_its_data_imports_no_tensorflow():
+    code = "import sys, ailab_dataproc as adp; adp.from_tfds('mnist', name='a/b'); print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_rows_of_several_shards_stand_in_the_order_of_tfds(script, tmp_path):
+    path = script("{'a': np.int64, 't': F.Text()}", rows="[{'a': i, 't': 'x' * i} for i in range(300)]", name="many")
+    builder = find_builder(path, str(tmp_path / "tfds"), "test").builder
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=12))
+    dataset = adp.from_tfds(path, name="test/many", data_dir=str(tmp_path / "tfds"))
+    assert len(dataset.splits["train"]) == 12
+    compare(dataset, builder, str(tmp_path / "data"))
+
+
+def test_a_builder_on_beam_is_prepared_without_a_question(tmp_path):
+    dataset = adp.from_tfds(tfds.testing.DummyBeamDataset, name="test/beam")
+    assert prepare(dataset, data_dir=str(tmp_path)).rows == {"train": 3}
+
+
+def test_audio_that_is_decoded_late_stays_the_file(script, tmp_path):
+    features = "{'a': F.Audio(file_format='wav', lazy_decode=True), 'pair': F.Tensor(shape=(2,), dtype=np.str_)}"
+    rows = "[{'a': io.BytesIO(b'RIFF...'), 'pair': ['x', 'é']}]"
+    path = script(features, rows=rows, name="late", head="import io")
+    dataset = adp.from_tfds(path, name="test/late")
+    assert meaning(dataset.schema.field("a")) == "audio file, wav"
+    prepare(dataset, data_dir=str(tmp_path))
+    table = adp.load("test/late", split="train", backend="arrow", data_dir=str(tmp_path))
+    assert table.to_pylist() == [{"a": b"RIFF...", "pair": ["x", "é"]}]

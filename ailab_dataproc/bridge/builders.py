@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -21,6 +22,8 @@ from ailab_dataproc.errors import AilabError, InvalidDefinition, MissingLibrary,
 from ailab_dataproc.storage.lock import locked
 
 _SCRIPT = re.compile(r"(?P<path>.*\.py)(/(?P<config>[^:]+))?(:(?P<version>.+))?")
+_PREFIX = re.compile(r'Failed to construct dataset "[^"]*", builder_kwargs "[^"]*": ')  # of what TFDS says
+_CONFIG = re.compile(r"BuilderConfig (\S+) not found")
 _log = logging.getLogger("ailab_dataproc")
 
 
@@ -55,8 +58,9 @@ def find_builder(source: Any, data_dir: str | None, where: str) -> Found:
         return Found(source, lambda _, **__: source)
     if inspect.isclass(source) and issubclass(source, tfds.core.DatasetBuilder):
         class_: Any = source
-        return _made(lambda place, **options: class_(data_dir=place, **options), data_dir, class_.__name__, where)
-    if not isinstance(source, str | Path):
+        made = functools.partial(_made, class_=class_)
+        return made(lambda place, **options: class_(data_dir=place, **options), data_dir, class_.__name__, where)
+    if not isinstance(source, str | Path) or not str(source):
         raise InvalidDefinition(
             f"{where}: from_tfds({source!r}): wanted the name of a TFDS builder, a builder, its class, a script or the "
             "folder of a prepared version."
@@ -66,10 +70,12 @@ def find_builder(source: Any, data_dir: str | None, where: str) -> Found:
     if script:
         class_ = _class_of(Path(script["path"]).expanduser().resolve(), where)
         given = {key: script[key] for key in ("config", "version") if script[key]}
-        return _made(lambda place, **options: class_(data_dir=place, **given, **options), data_dir, text, where)
+        made = functools.partial(_made, class_=class_)
+        return made(lambda place, **options: class_(data_dir=place, **given, **options), data_dir, text, where)
     if urls.expand(f"{text.rstrip('/')}/dataset_info.json"):
         return _made(lambda _, **__: tfds.builder_from_directory(text), None, text, where)
-    if isinstance(source, Path) or Path(text).is_dir() or text.startswith((".", "/", "~")) or "://" in text:
+    folder = text.startswith((".", "/", "~")) or "://" in text or ("/" in text and Path(text).is_dir())
+    if folder or isinstance(source, Path):
         raise _no_version(text, where)
     return _made(lambda place, **options: tfds.builder(text, data_dir=place, **options), data_dir, text, where)
 
@@ -96,8 +102,14 @@ def sources_of(builder: Any, where: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def prepare_once(found: Found, folder: str, where: str) -> Any:
+def prepare_once(found: Found, folder: str, where: str, *, personal: bool) -> Any:
     """The prepared builder; TFDS downloads and prepares it into the folder where it isn't there.
+
+    Args:
+        found: the builder.
+        folder: TFDS's data_dir.
+        where: the dataset's name, for messages.
+        personal: whether it holds personal data, so that no message of the builder's code is shown.
 
     Raises:
         SourceFailed: TFDS can't prepare it.
@@ -113,23 +125,25 @@ def prepare_once(found: Found, folder: str, where: str) -> Any:
             if importlib.util.find_spec("tensorflow") is None:  # TFDS can't write tfrecord without
                 builder = found.make(folder, file_format="array_record")
             _log.warning("%s: TFDS prepares %s into %s, once", where, builder.info.full_name, folder)
-            _download_and_prepare(builder, where)
+            _download_and_prepare(builder, where, personal)
     return builder
 
 
-def _download_and_prepare(builder: Any, where: str) -> None:
+def _download_and_prepare(builder: Any, where: str, personal: bool) -> None:
     import tensorflow_datasets as tfds
 
-    config = tfds.download.DownloadConfig(try_download_gcs=False)
+    # Named, so that TFDS asks no question of a batch job, and Beam fetches no other runner.
+    config = tfds.download.DownloadConfig(try_download_gcs=False, beam_runner="FnApiRunner")
     try:
         builder.download_and_prepare(download_config=config)
     except ImportError as error:
         raise _missing(error, builder.info.full_name, where) from error
     except Exception as error:  # whatever the builder's code raises
+        told = "message not shown: PII" if personal else _line(error)
         raise SourceFailed(
-            f"{where}: TFDS could not prepare {builder.info.full_name} ({type(error).__name__}: {_line(error)}). "
+            f"{where}: TFDS could not prepare {builder.info.full_name} ({type(error).__name__}: {told}). "
             "Mend what it names, or prepare it with TFDS and give the folder."
-        ) from error
+        ) from (None if personal else error)
 
 
 def _is_prepared(builder: Any) -> bool:
@@ -137,7 +151,7 @@ def _is_prepared(builder: Any) -> bool:
     return bool(urls.expand(f"{builder.data_dir}/dataset_info.json")) and bool(builder.info.splits)
 
 
-def _made(make: Callable[..., Any], data_dir: str | None, text: str, where: str) -> Found:
+def _made(make: Callable[..., Any], data_dir: str | None, text: str, where: str, class_: Any = None) -> Found:
     import tensorflow_datasets as tfds
 
     try:
@@ -149,6 +163,10 @@ def _made(make: Callable[..., Any], data_dir: str | None, text: str, where: str)
     except ImportError as error:
         raise _missing(error, text, where) from error
     except Exception as error:  # the builder's own code, and all that TFDS raises for a config, a version, a folder
+        config = _CONFIG.search(str(error))
+        if config:
+            known = (class_ or tfds.builder_cls(text.partition("/")[0])).builder_configs
+            raise unknown("config", config[1], known, where=f"{where}: {text}") from error
         raise InvalidDefinition(
             f"{where}: TFDS can't make the builder {text!r} ({type(error).__name__}: {_line(error)}). "
             "Correct the name, or mend the builder."
@@ -247,5 +265,7 @@ def _literal(path: str) -> str:
 
 
 def _line(error: BaseException) -> str:
-    lines = [one.strip() for one in str(error).splitlines() if one.strip()]
-    return lines[0][:300] if lines else "no message"
+    lines = [one.strip() for one in _PREFIX.sub("", str(error)).splitlines() if one.strip()]
+    first = lines[0] if lines else "no message"
+    told = " ".join(lines[-2:]) if first.endswith(":") else first  # what follows is a whole row, and then the reason
+    return told if len(told) <= 300 else told[:299] + "…"

@@ -9,7 +9,7 @@ from typing import Any
 
 from ailab_dataproc.bridge.builders import Found, find_builder, prepare_once, sources_of
 from ailab_dataproc.bridge.features import Told, columns
-from ailab_dataproc.bridge.reading import read_shard
+from ailab_dataproc.bridge.shard import read
 from ailab_dataproc.dataset import Dataset
 from ailab_dataproc.errors import require
 from ailab_dataproc.splitting import Later
@@ -67,7 +67,7 @@ def from_tfds(  # noqa: PLR0913 - all but the first have a name
         version=mine,
         schema=schema,
         splits=splits,
-        read=functools.partial(read_shard, nodes),
+        read=functools.partial(read, nodes),
         owner=owner,
         description=builder.info.description or "" if description is None else description,
         citation=builder.info.citation or "",
@@ -79,5 +79,5 @@ def from_tfds(  # noqa: PLR0913 - all but the first have a name
 
 def _prepared(found: Found, data_dir: str | None, told: Told, downloads: Path) -> dict[str, Any]:
     """Splits and schema once TFDS has prepared the data: some builders learn their labels only then."""
-    builder = prepare_once(found, data_dir or str(downloads / "tfds"), told.where)
+    builder = prepare_once(found, data_dir or str(downloads / "tfds"), told.where, personal=bool(told.pii))
     return {"splits": sources_of(builder, told.where), "schema": columns(builder.info.features, told)[0]}

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.types as t
 
 from ailab_dataproc.backends.shards import Part
-from ailab_dataproc.columns import column, is_pii, meaning, shape, stated_pii, unit
+from ailab_dataproc.columns import column, is_pii, labels, meaning, shape, stated_pii, unit
 from ailab_dataproc.errors import InvalidRequest, unknown
 from ailab_dataproc.preparation.mapped import Call, to_table
 
@@ -79,9 +79,8 @@ def _denied(field: pa.Field) -> bool | None:
 def _declared(field: pa.Field, *, pii: bool | None) -> pa.Field:
     """The same column, personal or not."""
     sizes = shape(field) if (field.metadata or {}).get(b"shape") else None
-    return column(
-        field.name, field.type, meaning(field), nullable=field.nullable, unit=unit(field), pii=pii, shape=sizes
-    )
+    kept = {"nullable": field.nullable, "unit": unit(field), "shape": sizes, "labels": labels(field)}
+    return column(field.name, field.type, meaning(field), pii=pii, **kept)
 
 
 def plain(kind: pa.DataType) -> pa.DataType:
