@@ -193,13 +193,31 @@ def test_encoded_images_come_as_images(tmp_path):
     assert np.array_equal(np.asarray(row["train/picture"]), pixels)
 
 
+def test_labels_are_an_enumeration_that_its_column_refers_to(tmp_path):
+    schema = pa.schema([column("kind", pa.int8(), labels=["cat", "dog"], nullable=True), column("n", pa.int64())])
+    rows = pa.table([pa.array([1, None, -1, 0], pa.int8()), [1, 2, 3, 4]], schema=schema)
+    dataset = mlcroissant.Dataset(saved(tmp_path, splits={"train": [rows, rows], "test": [rows]}))
+    labels = [{key.rpartition("/")[2]: value for key, value in row.items()} for row in dataset.records("kind-labels")]
+    assert labels == [{"number": 0, "label": "cat"}, {"number": 1, "label": "dog"}]
+    for split, times in (("train", 2), ("test", 1)):
+        found = [(row[f"{split}/kind"], row[f"{split}/n"]) for row in dataset.records(split)]
+        assert found == [(1, 1), (None, 2), (-1, 3), (0, 4)] * times
+
+
+def test_two_columns_may_have_labels(tmp_path):
+    one, two = column("one", pa.int64(), labels=["a", "b"]), column("two", pa.int64(), labels=["a", "b", "c"])
+    rows = pa.table([[0, 1, 1], [2, 2, 0]], schema=pa.schema([one, two]))
+    dataset = mlcroissant.Dataset(saved(tmp_path, splits={"train": [rows, rows]}))
+    assert [list(row.values()) for row in dataset.records("train")] == [[0, 2], [1, 2], [1, 0]] * 2
+
+
 def test_labels_and_shapes_stand_in_the_description(tmp_path):
     columns = [
         column("kind", pa.int8(), "what it is", labels=["cat", "dog"]),
         column("grid", pa.list_(pa.uint8(), 6), shape=(2, 3)),
     ]
     prepare_tables(tmp_path, {"train": [pa.table([[1], [[0] * 6]], schema=pa.schema(columns))]})
-    kind, grid = metadata(opened(tmp_path))["recordSet"][0]["field"]
+    kind, grid = metadata(opened(tmp_path))["recordSet"][1]["field"]
     assert kind["description"] == "what it is; labels: 0 cat, 1 dog"
     assert grid["description"] == "an array of 2 x 3 in row-major order"
     assert grid["arrayShape"] == "6"  # as the files hold it
@@ -239,6 +257,16 @@ def test_a_struct_in_a_struct_keeps_its_values(tmp_path):
     (row,) = mlcroissant.Dataset(saved(tmp_path, splits={"train": [rows]})).records("train")
     assert plain(row)["a"] == {"b": [1, 2]}
     assert plain(row)["s"]["c"] == 3
+
+
+def test_a_version_in_a_bucket_is_described_there(bucket, gcs):
+    rows = pa.table({"n": [1, 2]}, schema=pa.schema([column("n", pa.int64())]))
+    prepare_tables(bucket, {"train": [rows]})
+    place = folder(bucket, gcs.options)
+    written = write(open_prepared(place, "testing/tables"), f"{bucket}/testing/tables/croissant.json")
+    (file,) = json.loads(place.read("testing/tables/croissant.json"))["distribution"]
+    assert written == f"{bucket}/testing/tables/croissant.json"
+    assert file["contentUrl"] == f"{bucket}/testing/tables/1.0.0/parquet/train-00000-of-00001.parquet"
 
 
 class TestCommand:

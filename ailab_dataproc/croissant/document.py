@@ -14,7 +14,7 @@ import pyarrow as pa
 from ailab_dataproc import storage
 from ailab_dataproc.columns import is_pii
 from ailab_dataproc.croissant.context import CONFORMS_TO, CONTEXT
-from ailab_dataproc.croissant.fields import field
+from ailab_dataproc.croissant.fields import field, label_set, names_classes
 from ailab_dataproc.errors import DamagedData, StorageFailed
 from ailab_dataproc.manifest import Prepared
 
@@ -37,7 +37,8 @@ def metadata(prepared: Prepared, *, base: str | None = None, allow_pii: bool = F
     place = (prepared.folder.url if base is None else base).rstrip("/")
     shards = prepared.index(columns=["split", "path", "bytes", "checksum"]).to_pylist()
     files = [_file(shard, place) for shard in shards]
-    record_sets, sets = [], []
+    shown = [one for one in prepared.schema if allow_pii or not is_pii(one)]
+    record_sets, sets = [label_set(one) for one in shown if names_classes(one)], []
     for split in manifest.splits:
         paths = [shard["path"] for shard in shards if shard["split"] == split]
         if not paths:

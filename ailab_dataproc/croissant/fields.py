@@ -34,11 +34,40 @@ def field(column: pa.Field, record_set: str, files: dict[str, Any]) -> dict[str,
     found = _field(column, place)
     if found and is_image(column):
         found["dataType"] = "sc:ImageObject"
+    if found and names_classes(column):
+        found["references"] = {"field": {"@id": f"{_labels_id(column)}/number"}}
     words = _words(column)
     if not found or not words:
         return found
     head = {key: found[key] for key in ("@type", "@id", "name")}
     return {**head, "description": words, **found}
+
+
+def names_classes(column: pa.Field) -> bool:
+    """Whether each row is one number that stands for a label."""
+    return bool(columns.labels(column)) and t.is_integer(column.type)
+
+
+def label_set(column: pa.Field) -> dict[str, Any]:
+    """The record set that says what the numbers of a column stand for."""
+    name = _labels_id(column)
+    number, label = f"{name}/number", f"{name}/label"
+    return {
+        "@type": "cr:RecordSet",
+        "@id": name,
+        "name": f"labels of {column.name}",
+        "dataType": "sc:Enumeration",
+        "key": {"@id": number},
+        "field": [
+            {"@type": "cr:Field", "@id": number, "name": "number", "dataType": "sc:Integer"},
+            {"@type": "cr:Field", "@id": label, "name": "label", "dataType": "sc:Text"},
+        ],
+        "data": [{number: place, label: text} for place, text in enumerate(columns.labels(column))],
+    }
+
+
+def _labels_id(column: pa.Field) -> str:
+    return f"{identifier(column.name)}-labels"
 
 
 def identifier(*parts: str) -> str:

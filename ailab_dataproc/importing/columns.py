@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from ailab_dataproc.adding.code import Group, render
 from ailab_dataproc.adding.reading import Reading
+from ailab_dataproc.errors import InvalidData
 
 _INDENT = 4
 
@@ -21,6 +22,18 @@ class Columns:
     reading: Reading = field(default_factory=Reading)
     remarks: Mapping[str, str] = field(default_factory=dict)  # by column: what the author has to decide
     notes: tuple[str, ...] = ()  # for people
+    allow_empty: bool = False  # whether some of the files hold no rows
+
+
+def check_same(one: tuple[str, Sequence[str]], other: tuple[str, Sequence[str]]) -> None:
+    """Raise `InvalidData` where two files, each with its columns' names, don't have the same."""
+    for (has, names), (lacks, known) in ((one, other), (other, one)):
+        lacking = next((name for name in names if name not in known), None)
+        if lacking is not None:
+            raise InvalidData(
+                f"{lacks}: lacks the column {lacking!r}, which {has} has. Import files of one schema, or add the "
+                "column."
+            )
 
 
 def reading_by(made: Group, *readers: str, does: str = "Read one file.") -> Reading:

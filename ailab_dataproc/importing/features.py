@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -16,17 +15,9 @@ from ailab_dataproc.columns import column
 from ailab_dataproc.errors import MissingLibrary, require
 from ailab_dataproc.preparation.inferring import plain
 
-
-@dataclass(frozen=True, slots=True)
-class Images:
-    """Encoded images of a column."""
-
-    some: Sequence[bytes] = ()
-    whole: bool = True  # whether these are all
-
-
 Feature = Any  # a dict as JSON has it; of a struct, one a member
 _ENCODED = {"Image": "image", "Audio": "sound", "Video": "video", "Pdf": "PDF file"}
+_LOOKED = 100_000  # images, whose sizes are compared
 _CHANNELS = {"1": 1, "L": 1, "I;16": 1, "RGBA": 4, "LA": 4, "PA": 4}  # by Pillow's modes; others are shown in colour
 
 
@@ -57,7 +48,9 @@ def of_readme(listed: Any) -> dict[str, Feature]:
     return found
 
 
-def declared(field: pa.Field, feature: Feature, *, nullable: bool, pii: bool | None, images: Images) -> pa.Field:
+def declared(
+    field: pa.Field, feature: Feature, *, nullable: bool, pii: bool | None, images: Iterable[bytes | None]
+) -> pa.Field:
     """The column for a field of a file.
 
     Args:
@@ -65,7 +58,7 @@ def declared(field: pa.Field, feature: Feature, *, nullable: bool, pii: bool | N
         feature: what Hugging Face says of it; None where it says nothing.
         nullable: whether there are rows without a value.
         pii: whether it looks personal.
-        images: of a column that holds images.
+        images: of a column that holds encoded ones, one a row.
     """
     type_ = _type(field.type, feature)
     kind = str(feature.get("_type")) if isinstance(feature, dict) else ""
@@ -83,10 +76,10 @@ def is_image(feature: Feature) -> bool:
     return isinstance(feature, dict) and feature.get("_type") == "Image"
 
 
-def image_shape(images: Images) -> tuple[int | None, int | None, int]:
+def image_shape(images: Iterable[bytes | None]) -> tuple[int | None, int | None, int]:
     """Height, width and channels of encoded images, as far as they are the same; three channels where that is unknown.
 
-    Only the heads of the images are decoded.
+    Only the heads of the first images are decoded; the sizes of others, and of those that aren't there, may differ.
     """
     try:
         require("PIL", "images")
@@ -94,15 +87,21 @@ def image_shape(images: Images) -> tuple[int | None, int | None, int]:
         return (None, None, 3)
     from PIL import Image, UnidentifiedImageError
 
-    found = set()
-    for one in images.some:
+    found, whole = set(), True
+    for number, one in enumerate(images):
+        if number == _LOOKED or one is None:
+            whole = False
+        if number == _LOOKED:
+            break
+        if one is None:
+            continue
         try:
             with Image.open(io.BytesIO(one)) as image:
                 found.add((image.height, image.width, _CHANNELS.get(image.mode, 3)))
         except (UnidentifiedImageError, OSError):  # told when it is decoded; here it says nothing of the shape
             continue
     channels = {shape[2] for shape in found}
-    if len(found) == 1 and images.whole:
+    if len(found) == 1 and whole:
         return found.pop()
     return (None, None, channels.pop() if len(channels) == 1 else 3)
 

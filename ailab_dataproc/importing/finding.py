@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ailab_dataproc.errors import InvalidData, StorageFailed
+from ailab_dataproc.errors import InvalidData, InvalidRequest, StorageFailed
 from ailab_dataproc.importing import cards, saved
 from ailab_dataproc.importing.naming import by_split
 from ailab_dataproc.importing.words import Words
+from ailab_dataproc.storage import is_local
 
 KINDS = {
     ".parquet": "parquet",
@@ -56,10 +57,13 @@ def find(path: str, config: str | None = None) -> Found:
         config: of a dataset card that describes several.
 
     Raises:
+        InvalidRequest: it is a URL.
         StorageFailed: there is no such folder.
         InvalidData: it holds nothing that can be read, or files of several kinds.
         UnknownName: the card has no such configuration.
     """
+    if not is_local(path):
+        raise InvalidRequest(f"{path}: lies elsewhere, and only what is on this machine is imported. Fetch it first.")
     root = Path(os.path.abspath(os.path.expanduser(path)))
     if not root.exists():
         raise StorageFailed(f"{root}: there is no such folder. Give a folder or file of {_WANTED}.")

@@ -19,21 +19,27 @@ def is_saved(root: Path) -> bool:
 
 
 def look(root: Path) -> tuple[dict[str, tuple[str, ...]], Words]:
-    """The files of each split, and what is said of the data.
+    """The files of each split that has rows, and what is said of the data.
 
     Raises:
         InvalidData: a file of the folder is missing or isn't as it was written.
     """
     if not (root / _DICT).is_file():
         state = _json(root / _STATE)
-        return {split_name(state.get("_split") or "train"): _files(root, state)}, _words(root)
+        files = _files(root, state)
+        if not files:
+            raise InvalidData(f"{root}: has no row. Save a dataset with rows.")
+        return {split_name(state.get("_split") or "train"): files}, _words(root)
     names = _json(root / _DICT).get("splits") or []
     if not names:
         raise InvalidData(f"{root / _DICT}: names no split. Save the dataset again.")
-    files = {split_name(one): _files(root / one, _json(root / one / _STATE)) for one in names}
-    if len(files) < len(names):
+    if len(set(map(split_name, names))) < len(names):
         raise InvalidData(f"{root / _DICT}: two of the splits {', '.join(names)} get one name here. Rename one.")
-    return files, _words(root / names[0])
+    found = {split_name(one): _files(root / one, _json(root / one / _STATE)) for one in names}
+    full = {split: files for split, files in found.items() if files}
+    if not full:
+        raise InvalidData(f"{root}: none of its splits has a row. Save one with rows.")
+    return full, _words(root / names[0])
 
 
 def _files(folder: Path, state: dict[str, Any]) -> tuple[str, ...]:
@@ -42,9 +48,7 @@ def _files(folder: Path, state: dict[str, Any]) -> tuple[str, ...]:
             f"{folder}: its rows are chosen by an index, as old versions of `datasets` save them. Load it with "
             "`datasets`, call flatten_indices(), and save it again."
         )
-    names = [one.get("filename") for one in state.get("_data_files") or []]
-    if not names:
-        raise InvalidData(f"{folder / _STATE}: names no data files. Save the dataset again.")
+    names = [one.get("filename") for one in state.get("_data_files") or []]  # none where there are no rows
     missing = next((name for name in names if not (folder / str(name)).is_file()), None)
     if missing is not None:
         raise InvalidData(f"{folder}: {missing} is missing, which state.json names. Copy the whole folder again.")

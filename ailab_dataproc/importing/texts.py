@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from ailab_dataproc import urls
@@ -10,8 +14,7 @@ from ailab_dataproc.adding.dialect import sniff, whole_lines
 from ailab_dataproc.adding.reading import Reading, reading_of
 from ailab_dataproc.adding.sampling import Sample, infer
 from ailab_dataproc.columns import column, is_pii
-from ailab_dataproc.errors import InvalidData
-from ailab_dataproc.importing.columns import Columns, reading_by
+from ailab_dataproc.importing.columns import Columns, check_same, reading_by
 from ailab_dataproc.importing.finding import Found
 
 _HEAD = 1 << 20  # bytes that hold a header
@@ -24,8 +27,7 @@ def columns_of(found: Found) -> Columns:
         InvalidData: a file can't be parsed, or has other columns than another.
     """
     files = found.all_files
-    if found.kind == "csv":
-        _check_headers(files)
+    _check_names(found.kind, files)
     sample = infer(files)
     schema = pa.schema([_column(one, nullable=one.nullable or not sample.whole) for one in sample.schema])
     notes = tuple(f"{old!r} can't be a column's name: it is called {new!r}" for old, new in sample.renamed.items())
@@ -33,12 +35,8 @@ def columns_of(found: Found) -> Columns:
 
 
 def _reading(sample: Sample) -> Reading:
-    plain = [urls.file_name(file).lower() for file in sample.files]
-    if (
-        sample.found.kind == "jsonl"
-        and not sample.renamed
-        and any(".json" in one.replace(".jsonl", "") for one in plain)
-    ):
+    json_ = any(re.search(r"\.json(\.\w+)?$", file.lower()) for file in sample.files)
+    if sample.found.kind == "jsonl" and json_ and not sample.renamed:
         return reading_by(call("read_jsonl", "source", "dataset.schema"), "read_jsonl")
     return reading_of(sample.found)
 
@@ -48,23 +46,25 @@ def _column(one: pa.Field, *, nullable: bool) -> pa.Field:
     return column(one.name, one.type, nullable=nullable, pii=True if is_pii(one) else None)
 
 
-def _check_headers(files: list[str]) -> None:
-    """Raise `InvalidData` for a CSV file whose first line names other columns than that of the first file."""
+def _check_names(kind: str, files: list[str]) -> None:
+    """Raise `InvalidData` for a file that has other columns than the first."""
     first, *others = files
-    known = _names(first)
+    known = _names(kind, first) if others else []
     for file in others:
-        names = _names(file)
-        extra = next((one for one in names if one not in known), None)
-        lacking = next((one for one in known if one not in names), None)
-        if extra is not None or lacking is not None:
-            has, lacks = (file, first) if lacking is None else (first, file)
-            raise InvalidData(
-                f"{lacks}: lacks the column {extra if lacking is None else lacking!r}, which {has} has. Import files "
-                "of one schema, or add the column."
-            )
+        check_same((first, known), (file, _names(kind, file)))
 
 
-def _names(file: str) -> tuple[str, ...]:
+def _names(kind: str, file: str) -> Sequence[str]:
+    """The columns of a CSV file's first line; of JSON Lines, those of the lines at the beginning."""
     with urls.open_url(file, compression="infer") as opened:
         data = opened.read(_HEAD)
-    return sniff(whole_lines(data) if len(data) == _HEAD else data, urls.file_name(file)).names
+    if kind == "csv":
+        return sniff(whole_lines(data) if len(data) == _HEAD else data, urls.file_name(file)).names
+    found: dict[str, None] = {}
+    for line in data.splitlines()[:-1] if len(data) == _HEAD else data.splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:  # told with its line where the file is looked at as a whole
+            continue
+        found |= dict.fromkeys(row) if isinstance(row, dict) else {}
+    return list(found)

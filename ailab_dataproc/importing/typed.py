@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,12 +16,13 @@ from ailab_dataproc.adding.naming import column_names
 from ailab_dataproc.adding.personal import hint
 from ailab_dataproc.adding.reading import Reading
 from ailab_dataproc.errors import InvalidData
-from ailab_dataproc.importing.columns import Columns, reading_by
-from ailab_dataproc.importing.features import Images, declared, is_image, of_schema
+from ailab_dataproc.importing.columns import Columns, check_same, reading_by
+from ailab_dataproc.importing.features import declared, is_image, of_schema
 from ailab_dataproc.importing.finding import Found
 from ailab_dataproc.importing.readers import open_arrow
 
-_LOOKED = 10_000  # images, whose sizes are compared
+_ROWS = 10_000  # read at a time
+_IMAGES = 100  # the same, of images
 
 
 def columns_of(found: Found) -> Columns:
@@ -37,12 +37,13 @@ def columns_of(found: Found) -> Columns:
     features = {**found.words.features, **of_schema(schema)}
     names = dict(zip(schema.names, column_names(schema.names), strict=True))
     empty = _with_nulls(found.kind, files, schema)
-    sample = next(_batches(found.kind, files[0], schema.names), None)
+    texts = [one.name for one in schema if t.is_string(one.type) or t.is_large_string(one.type)]
+    sample = next(_batches(found.kind, files[0], texts), None)
     fields, remarks = [], {}
     for one in schema:
         feature, name = features.get(one.name), names[one.name]
-        images = _images(found.kind, files, one.name) if is_image(feature) else Images()
-        looks = hint(name, sample[one.name] if sample is not None else None)
+        images = _images(found.kind, files, one.name) if is_image(feature) else ()
+        looks = hint(name, sample[one.name] if sample is not None and one.name in texts else None)
         if looks:
             remarks[name] = f"{PLACE}: looks like {looks}. Keep pii=True, or write pii=False if it is none."
         nullable, pii = one.name in empty, True if looks else None
@@ -51,7 +52,8 @@ def columns_of(found: Found) -> Columns:
     contract.check_types(made_schema, str(found.root))
     notes = tuple(f"{old!r} can't be a column's name: it is called {new!r}" for old, new in names.items() if old != new)
     reading = _reading(found.kind, schema, made_schema, names)
-    return Columns(schema=made_schema, reading=reading, remarks=remarks, notes=notes)
+    allow_empty = any(not _rows(found.kind, one) for one in files)
+    return Columns(schema=made_schema, reading=reading, remarks=remarks, notes=notes, allow_empty=allow_empty)
 
 
 def _reading(kind: str, schema: pa.Schema, ours: pa.Schema, names: Mapping[str, str]) -> Reading:
@@ -79,14 +81,7 @@ def _common(schemas: Mapping[str, pa.Schema]) -> pa.Schema:
     """The schema of all files; a column that is all null in some has the type of the others."""
     (first, schema), *others = schemas.items()
     for file, other in others:
-        extra = next((one for one in other.names if one not in schema.names), None)
-        lacking = next((one for one in schema.names if one not in other.names), None)
-        if extra or lacking:
-            has, lacks = (file, first) if extra else (first, file)
-            raise InvalidData(
-                f"{lacks}: lacks the column {extra or lacking!r}, which {has} has. Import files of one schema, or add "
-                "the column."
-            )
+        check_same((first, schema.names), (file, other.names))
         for number, one in enumerate(schema):
             two = other.field(one.name)
             if t.is_null(one.type):
@@ -114,17 +109,29 @@ def _told(kind: str, file: str) -> Iterator[None]:
 def _schema(kind: str, file: str) -> pa.Schema:
     with _told(kind, file):
         if kind == "parquet":
-            return pq.read_schema(file)
-        with pa.memory_map(file) as mapped_file:
-            return open_arrow(mapped_file).schema
+            schema = pq.read_schema(file)
+        else:
+            with pa.memory_map(file) as mapped_file:
+                schema = open_arrow(mapped_file).schema
+    twice = next((one for one in schema.names if schema.names.count(one) > 1), None)
+    if twice is not None:
+        raise InvalidData(f"{file}: the column {twice!r} is there twice. Rename one.")
+    return schema
 
 
-def _batches(kind: str, file: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
+def _rows(kind: str, file: str) -> int:
+    """How many rows a file holds; of Arrow, whether there are any."""
+    if kind == "parquet":
+        return int(pq.read_metadata(file).num_rows)
+    return next((batch.num_rows for batch in _batches(kind, file, []) if batch.num_rows), 0)
+
+
+def _batches(kind: str, file: str, columns: list[str], at_a_time: int = _ROWS) -> Iterator[pa.RecordBatch]:
     """The rows of a file, some columns of them."""
     with _told(kind, file):
         if kind == "parquet":
             with pq.ParquetFile(file) as parquet:
-                yield from parquet.iter_batches(10_000, columns=columns)
+                yield from parquet.iter_batches(at_a_time, columns=columns)
             return
         with pa.memory_map(file) as mapped_file:
             reader = open_arrow(mapped_file)
@@ -169,14 +176,14 @@ def _is_leaf_of(path: str, name: str) -> bool:
     return path == name or path.startswith(f"{name}.")
 
 
-def _images(kind: str, files: list[str], name: str) -> Images:
-    """The images of a column, or the first of many; those that lie outside of the file aren't looked at."""
-    rows = (row for file in files for batch in _batches(kind, file, [name]) for row in _bytes(batch.column(0)))
-    found = list(islice(rows, _LOOKED + 1))
-    return Images([one for one in found[:_LOOKED] if one is not None], len(found) <= _LOOKED)
+def _images(kind: str, files: list[str], name: str) -> Iterator[bytes | None]:
+    """The images of a column, one after the other; None for those that lie outside of the file."""
+    for file in files:
+        for batch in _batches(kind, file, [name], at_a_time=_IMAGES):
+            yield from _bytes(batch.column(0))
 
 
 def _bytes(array: pa.Array) -> Iterator[bytes | None]:
-    inner = array.field("bytes") if t.is_struct(array.type) else array
-    for one in inner:
-        yield one.as_py()
+    """What rows with a value hold."""
+    for one in array.drop_null():
+        yield one["bytes"].as_py() if t.is_struct(array.type) else one.as_py()

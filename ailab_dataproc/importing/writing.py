@@ -5,11 +5,12 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ailab_dataproc import catalog, urls
+from ailab_dataproc.adding.code import Named, call, docstring, quoted, render
 from ailab_dataproc.adding.draft import Draft, definition_text
 from ailab_dataproc.adding.places import places_of
 from ailab_dataproc.catalog import Definition, Place
@@ -26,14 +27,15 @@ from ailab_dataproc.settings import Settings
 _KINDS = {"csv": "CSV", "jsonl": "JSON Lines", "parquet": "Parquet", "arrow": "Arrow"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Imported:
     """A definition that was written."""
 
     dataset: Dataset
     path: Path
-    columns: Columns
     listed: bool  # whether the settings name its folder, so that it is found by its name
+    remarks: Mapping[str, str] = field(default_factory=dict)  # by column: what the author has to decide
+    notes: tuple[str, ...] = ()  # for people
 
 
 def check_new(name: str, folder: Path, settings: Settings) -> Path:
@@ -43,6 +45,7 @@ def check_new(name: str, folder: Path, settings: Settings) -> Path:
         InvalidRequest: the name or the file is there already.
     """
     check_name(name)
+    folder.mkdir(parents=True, exist_ok=True)  # the settings may name it already
     known = catalog.definitions(settings).get(name)
     path = known.path if known else places_of(name, folder).definition
     if path.exists():
@@ -70,16 +73,50 @@ def write(name: str, found: Found, path: Path, settings: Settings, *, owner: str
         InvalidDefinition: it can't be one, and no file is left behind.
     """
     columns = columns_of(found)
-    text = definition_text(_draft(name, found, columns, owner))
+    dataset = _written(name, path, definition_text(_draft(name, found, columns, owner)))
+    listed = name in catalog.definitions(settings)
+    return Imported(dataset, path, listed, remarks=columns.remarks, notes=(*found.notes, *columns.notes))
+
+
+def write_tfds(name: str, source: str, path: Path, settings: Settings, *, owner: str = "") -> Imported:
+    """Write the definition of what TFDS knows or has prepared, as `write` does.
+
+    Args:
+        name: of the dataset.
+        source: as `from_tfds` takes it.
+        path: the file, as `check_new` gives it.
+        settings: where definitions are found.
+        owner: the person or team to ask.
+    """
+    given = {"name": quoted(name), **({"owner": quoted(owner)} if owner else {})}
+    made = call("from_tfds", quoted(source), *(Named(f"{key}=", text) for key, text in given.items()))
+    head = docstring(f"{source} of TensorFlow Datasets.")
+    text = f"{head}\n\nfrom ailab_dataproc import from_tfds\n\ndataset = {render(made, 0, len('dataset = '))}\n"
+    dataset = _written(name, path, text)
+    return Imported(dataset, path, name in catalog.definitions(settings))
+
+
+def tfds_source(path: str) -> str | None:
+    """What `from_tfds` takes of ``tfds:mnist``, or of a folder that TFDS has prepared; None for anything else."""
+    scheme, _, rest = path.partition(":")
+    if scheme == "tfds":
+        there = Path(rest).expanduser()
+        return str(there.resolve()) if there.exists() else rest
+    folder = Path(path).expanduser()
+    prepared = all((folder / one).is_file() for one in ("dataset_info.json", "features.json"))
+    return str(folder.resolve()) if prepared else None
+
+
+def _written(name: str, path: Path, text: str) -> Dataset:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("x", encoding="utf-8") as file:
         file.write(text)
     try:
-        dataset = Definition(name, path, Place(path.parent, "")).load()
+        folder = Path(str(path)[: -len(f"/{name}.py")])
+        return Definition(name, path, Place(folder, str(folder))).load()
     except BaseException:
         path.unlink()
         raise
-    return Imported(dataset=dataset, path=path, columns=columns, listed=name in catalog.definitions(settings))
 
 
 def formats_for(dataset: Dataset) -> tuple[tuple[str, ...], str]:
@@ -92,8 +129,9 @@ def formats_for(dataset: Dataset) -> tuple[tuple[str, ...], str]:
 
 
 def _draft(name: str, found: Found, columns: Columns, owner: str) -> Draft:
-    count = len(found.all_files)
-    source = f"{count} file{'s' * (count != 1)} of {_KINDS[found.kind]} in {found.root}"
+    files = found.all_files  # without the path, which is nobody else's business
+    many = f"{len(files)} files of {_KINDS[found.kind]} in the folder {found.root.name}"
+    source = many if len(files) > 1 else os.path.basename(files[0])
     return Draft(
         name=name,
         schema=columns.schema,
@@ -109,6 +147,7 @@ def _draft(name: str, found: Found, columns: Columns, owner: str) -> Draft:
         read=columns.reading.read,
         imports=columns.reading.imports,
         names=columns.reading.names,
+        arguments={"allow_empty": "True"} if columns.allow_empty else {},
     )
 
 
