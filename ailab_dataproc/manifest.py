@@ -257,7 +257,7 @@ def _check_not_retired(wanted: Reference, versions: Versions) -> None:
     if wanted.version in notices.retired and wanted.version not in versions.there:
         why = notices.deprecated.get(wanted.version)
         raise UnknownName(
-            f"{wanted}: was retired on {notices.retired[wanted.version][:10]}{f', {why}' if why else ''}. "
+            f"{wanted}: was retired on {notices.retired[wanted.version].at[:10]}{f', {why}' if why else ''}. "
             f"{listed(versions.there)}"
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -320,6 +321,14 @@ def test_a_reason_is_one_line_without_what_a_terminal_obeys(versions, settings):
 def test_a_wrong_deprecation_in_a_definition_is_refused(define, given, message):
     with pytest.raises(InvalidDefinition, match=message):
         define(deprecated=given)
+
+
+def test_two_who_deprecate_at_once_both_are_heard(versions, settings):
+    names = [f"1.{i}.0" for i in range(6)]
+    versions(*names)
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda one: deprecate(f"{NAME}:{one}", REASON, settings), names))
+    assert set(deprecated(NAME, settings)) == set(names)
 
 
 def test_a_damaged_file_of_notices_is_named(versions, data_dir):

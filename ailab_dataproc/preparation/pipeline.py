@@ -14,6 +14,7 @@ from ailab_dataproc.dataset import Dataset
 from ailab_dataproc.definition import module_text
 from ailab_dataproc.errors import InvalidRequest, VersionConflict, require, unknown
 from ailab_dataproc.manifest import MANIFEST, Manifest, read_manifest
+from ailab_dataproc.notices import read_notices
 from ailab_dataproc.preparation import runners
 from ailab_dataproc.preparation.assign import check_values
 from ailab_dataproc.preparation.downloads import Cache, cache_folder
@@ -58,6 +59,7 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
     final = data_dir / dataset.name / dataset.version
     if final.exists(MANIFEST):
         return reused(final, read_manifest(final), parts)
+    _check_retired(data_dir, dataset, parts)
     with locked(data_dir / dataset.name, dataset.version, f"{dataset.name}:{dataset.version}") as lock:
         if not final.exists(MANIFEST):  # by a twin that this one waited for
             tasks = make_tasks(divide_all(dataset, sources, options.layout), options.layout)
@@ -112,6 +114,16 @@ def reused(final: Folder, manifest: Manifest, parts: Mapping[str, str]) -> Repor
         shards=sum(len(shards) for shards in manifest.splits.values()),
         bytes=manifest.bytes,
     )
+
+
+def _check_retired(data_dir: Folder, dataset: Dataset, parts: Mapping[str, str]) -> None:
+    """A version that was removed may come back as it was."""
+    gone = read_notices(data_dir / dataset.name).retired.get(dataset.version)
+    if gone and gone.fingerprint != fingerprint(parts):
+        raise VersionConflict(
+            f"{dataset.name}:{dataset.version} was retired on {gone.at[:10]}, and was made from another definition or "
+            "other sources. Versions never change: bump the version."
+        )
 
 
 def _stage(data_dir: Folder, dataset: Dataset, parts: Mapping[str, str], tasks: Sequence[Task]) -> Folder:
