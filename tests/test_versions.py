@@ -172,6 +172,15 @@ def test_all_attempts_of_a_job_take_the_version_of_the_first(versions, make, dat
     assert (tmp_path / "job" / DATASET).read_text() == f"{NAME}:1.1.0"
 
 
+def test_a_job_on_a_cluster_notes_in_its_folder_which_version_it_took(versions, start, data_dir, monkeypatch):
+    versions("1.0.0", "1.1.0", "2.0.0")
+    monkeypatch.setenv("AILAB_DATA_DIR", data_dir)
+    start()
+    job = adp.submit("builtins:len", f"{NAME}:1.*", backend="arrow")
+    assert job.result(timeout=120) == 2
+    assert Path(job.url, DATASET).read_text() == f"{NAME}:1.1.0"
+
+
 # --- deprecation
 
 
