@@ -267,15 +267,24 @@ def read_all(data_dir: Folder) -> Iterator[Manifest]:
     for name, members in walk(data_dir):
         folder = data_dir / name
         for file, content in folder.read_many(_manifests(members)).items():
-            yield _parsed(content, folder.path(file))
+            yield parse_manifest(content, folder.path(file))
 
 
 def read_manifest(folder: Folder) -> Manifest:
     """Read and check the manifest of a version's folder."""
-    return _parsed(folder.read(MANIFEST), folder.path(MANIFEST))
+    return parse_manifest(folder.read(MANIFEST), folder.path(MANIFEST))
 
 
-def _parsed(content: bytes, where: str) -> Manifest:
+def parse_manifest(content: bytes, where: str) -> Manifest:
+    """Check the content of a manifest.
+
+    Args:
+        content: of the file.
+        where: its path, for messages.
+
+    Raises:
+        DamagedData: it isn't what we write.
+    """
     try:
         return Manifest.model_validate_json(content)
     except ValidationError as error:
