@@ -24,6 +24,7 @@ LAYERS = (
     (
         "references",
         "notices",
+        "lineage",
         "manifest",
         "splits",
         "sampling",
