@@ -64,12 +64,7 @@ def dataset(told: dict[str, Any]) -> None:
     out.print(Text(told["name"] + (f":{told['version']}" if told["version"] else ""), style="bold"))
     for paragraph in told["description"].split("\n\n"):
         out.print(" ".join(paragraph.split()))
-    if told["version"] in told["deprecated"]:
-        out.print(Text(f"! deprecated: {_why(told['deprecated'][told['version']])}", style="yellow"), soft_wrap=True)
-    for name, why in told["made_from_deprecated"].items():
-        out.print(Text(f"! made from {name}, which is deprecated: {why}", style="yellow"), soft_wrap=True)
-    if told["problem"]:
-        out.print(Text(f"! the definition fails: {told['problem']}", style="red"), soft_wrap=True)
+    _warnings(out, told)
     facts = {key: told[key] for key in ("owner", "license", "homepage", "citation", "arrangement") if told[key]}
     if told["made_from"]:
         facts["made from"] = told["made_from"]
@@ -140,6 +135,16 @@ def plan(text: str) -> None:
     for line in lines:
         indent = len(line) - len(line[3:].partition("  ")[2].lstrip())
         print(textwrap.fill(line, width, subsequent_indent=" " * indent))
+
+
+def _warnings(out: Console, told: dict[str, Any]) -> None:
+    """What a reader should know before all else."""
+    if told["version"] in told["deprecated"]:
+        out.print(Text(f"! deprecated: {_why(told['deprecated'][told['version']])}", style="yellow"), soft_wrap=True)
+    for name, why in told["made_from_deprecated"].items():
+        out.print(Text(f"! made from {name}, which is deprecated: {why}", style="yellow"), soft_wrap=True)
+    if told["problem"]:
+        out.print(Text(f"! the definition fails: {told['problem']}", style="red"), soft_wrap=True)
 
 
 def _versions(out: Console, told: dict[str, Any]) -> None:
