@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from ailab_dataproc.dataset import Dataset, FindSources, Source, check_name, check_version
-from ailab_dataproc.manifest import MANIFEST, Lineage, read_manifest
+from ailab_dataproc.lineage import Lineage
+from ailab_dataproc.manifest import MANIFEST, read_manifest
 from ailab_dataproc.preparation.fingerprint import layout_part, lineage_parts, schema_part
 from ailab_dataproc.preparation.options import Options
 from ailab_dataproc.preparation.origins import Chosen

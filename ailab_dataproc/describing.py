@@ -83,7 +83,7 @@ def describe(reference: str, settings: Settings) -> dict[str, Any]:
         "release_notes": {**(shown.release_notes if shown else {}), **(defined.release_notes if defined else {})},
         "defined": _defined(known.get(name), defined),
         "deprecated": {one: notice.model_dump() for one, notice in _deprecated(versions, defined).items()},
-        "retired": dict(versions.notices.retired),
+        "retired": {one: gone.at for one, gone in versions.notices.retired.items() if one not in versions.there},
         "prepared": [_prepared(one, place) for one in manifests],
         "load": ways_to_load(shown, columns, place, pinned=not _is_taken(shown, versions)) if shown else {},
         "problem": problem,

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ailab_dataproc import schema as contract
 from ailab_dataproc.dataset import check_name
 from ailab_dataproc.errors import DamagedData, NotPrepared, UnknownName
+from ailab_dataproc.lineage import Lineage
 from ailab_dataproc.notices import NOTICES, Notice, Notices
 from ailab_dataproc.references import Reference, listed, number, split
 from ailab_dataproc.storage import Folder, checksum_of, explained
@@ -30,38 +31,6 @@ _FORMAT_VERSION = 1
 _SHARD = r"^[a-z]+/[A-Za-z0-9_-][A-Za-z0-9_.-]*$"  # a shard's path in the version's folder
 _NAME_PART = re.compile(r"[a-z0-9][a-z0-9_]*")
 _VERSION_FOLDER = re.compile(r"\d+\.\d+\.\d+")
-
-
-class Origin(BaseModel):
-    """A prepared version that another one was made from, and what of it was read."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    version: str
-    fingerprint: str  # of the version
-    split: str  # as it was asked for
-    columns: list[str] = Field(default_factory=list)  # as they were asked for; none: all that the code uses
-    filters: str = ""
-
-    def __str__(self) -> str:
-        rows = "" if self.split == "all" else f" {self.split}"
-        return f"{self.name}:{self.version}{rows}" + (f" where {self.filters}" if self.filters else "")
-
-
-class Lineage(BaseModel):
-    """What a version was made from, where that is other prepared versions; part of the fingerprint."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    step: str  # such as "transform"
-    derived_from: list[Origin]
-    function: str  # module and name
-    code: str  # a hash of the function's code and arguments
-    options: dict[str, Any] = Field(default_factory=dict)  # of the step, as far as they change a byte
-
-    def __str__(self) -> str:
-        return f"{' and '.join(map(str, self.derived_from))} by {self.function}"
 
 
 class Manifest(BaseModel):
@@ -282,7 +251,7 @@ def _check_not_retired(wanted: Reference, versions: Versions) -> None:
     if wanted.version in notices.retired and wanted.version not in versions.there:
         why = notices.deprecated.get(wanted.version)
         raise UnknownName(
-            f"{wanted}: was retired on {notices.retired[wanted.version][:10]}{f', {why}' if why else ''}. "
+            f"{wanted}: was retired on {notices.retired[wanted.version].at[:10]}{f', {why}' if why else ''}. "
             f"{listed(versions.there)}"
         )
 

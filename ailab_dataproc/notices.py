@@ -31,6 +31,15 @@ class Notice(BaseModel):
         return self.reason + (f" (use {self.use})" if self.use else "")
 
 
+class Gone(BaseModel):
+    """A version that was removed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: str  # ISO 8601, UTC
+    fingerprint: str  # should it be prepared again, it has to be from the same
+
+
 class Notices(BaseModel):
     """What is said of the versions of a dataset."""
 
@@ -38,7 +47,7 @@ class Notices(BaseModel):
 
     told: dict[str, Notice] = Field(default_factory=dict)  # by the command, by version
     defined: dict[str, Notice] = Field(default_factory=dict)  # by the definition that was prepared last
-    retired: dict[str, str] = Field(default_factory=dict)  # when versions were removed
+    retired: dict[str, Gone] = Field(default_factory=dict)  # by version; one may have been prepared again
 
     @property
     def deprecated(self) -> dict[str, Notice]:
@@ -82,9 +91,10 @@ def undo(folder: Folder, version: str) -> Notices:
     return _change(folder, lambda found: {"told": {one: found.told[one] for one in found.told if one != version}})
 
 
-def retire(folder: Folder, version: str) -> Notices:
-    """Note that a version was removed, and when."""
-    return _change(folder, lambda found: {"retired": {**found.retired, version: _now()}})
+def retire(folder: Folder, version: str, fingerprint: str) -> Notices:
+    """Note that a version is removed, when, and what it was made from."""
+    gone = Gone(at=_now(), fingerprint=fingerprint)
+    return _change(folder, lambda found: {"retired": {**found.retired, version: gone}})
 
 
 def follow(folder: Folder, reasons: Mapping[str, str]) -> Notices:

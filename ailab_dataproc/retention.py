@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from ailab_dataproc import notices, storage
 from ailab_dataproc.errors import InvalidRequest
 from ailab_dataproc.loading import known_versions
-from ailab_dataproc.manifest import MANIFEST, Versions, read_all
+from ailab_dataproc.manifest import MANIFEST, Versions, read_all, read_manifest
 from ailab_dataproc.references import Reference, split
 from ailab_dataproc.settings import Settings
 from ailab_dataproc.storage import Folder
@@ -123,7 +123,7 @@ def _removed(found: Retired, folder: Folder, version: str, *, dry_run: bool) -> 
     try:
         with locked(folder, version, found.dataset, wait=False):
             if not dry_run:
-                notices.retire(folder, version)
+                notices.retire(folder, version, read_manifest(folder / version).fingerprint)
                 hidden = folder / f".incomplete-{version}-{uuid.uuid4().hex}"  # what `clean` knows
                 (folder / version).withdraw(hidden, MANIFEST)
             return found

@@ -68,12 +68,7 @@ def dataset(told: dict[str, Any]) -> None:
     out.print(Text(told["name"] + (f":{told['version']}" if told["version"] else ""), style="bold"))
     for paragraph in told["description"].split("\n\n"):
         out.print(" ".join(paragraph.split()))
-    if told["version"] in told["deprecated"]:
-        out.print(Text(f"! deprecated: {_why(told['deprecated'][told['version']])}", style="yellow"), soft_wrap=True)
-    for name, why in told["made_from_deprecated"].items():
-        out.print(Text(f"! made from {name}, which is deprecated: {why}", style="yellow"), soft_wrap=True)
-    if told["problem"]:
-        out.print(Text(f"! the definition fails: {told['problem']}", style="red"), soft_wrap=True)
+    _warnings(out, told)
     facts = {key: told[key] for key in ("owner", "license", "homepage", "citation", "arrangement") if told[key]}
     if told["made_from"]:
         facts["made from"] = told["made_from"]
@@ -172,6 +167,16 @@ def _checks(out: Console, checks: list[dict[str, Any]]) -> None:
         table.columns[3].overflow, table.columns[3].no_wrap = "fold", False
         out.print()
         out.print(table)
+
+
+def _warnings(out: Console, told: dict[str, Any]) -> None:
+    """What a reader should know before all else."""
+    if told["version"] in told["deprecated"]:
+        out.print(Text(f"! deprecated: {_why(told['deprecated'][told['version']])}", style="yellow"), soft_wrap=True)
+    for name, why in told["made_from_deprecated"].items():
+        out.print(Text(f"! made from {name}, which is deprecated: {why}", style="yellow"), soft_wrap=True)
+    if told["problem"]:
+        out.print(Text(f"! the definition fails: {told['problem']}", style="red"), soft_wrap=True)
 
 
 def _versions(out: Console, told: dict[str, Any]) -> None:

@@ -351,6 +351,15 @@ def test_what_cannot_be_compared_is_refused_in_one_sentence(make, data_dir, word
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_in_a_bucket_a_few_small_files_are_read(define, bucket, gcs):
+    for version in ("1.0.0", "1.1.0"):
+        adp.prepare(define(version=version), data_dir=bucket, runner="inline", formats=("parquet",))
+    requests = gcs.count()
+    assert len(adp.diff(NAME).drift) == 3
+    assert requests["list"] == 3
+    assert requests["read"] <= 12, "manifests, statistics and sources"
+
+
 def test_no_row_is_read(make, data_dir):
     make(version="1.0.0")
     make(version="1.1.0")

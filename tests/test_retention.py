@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from conftest import clicks
 
 import ailab_dataproc as adp
 from ailab_dataproc import storage
 from ailab_dataproc.cli import cli
 from ailab_dataproc.deprecating import deprecate
-from ailab_dataproc.errors import DamagedData, InvalidRequest, UnknownName
+from ailab_dataproc.errors import DamagedData, InvalidRequest, UnknownName, VersionConflict
 from ailab_dataproc.leftovers import clean
 from ailab_dataproc.manifest import list_versions
 from ailab_dataproc.retention import Rule, retire
@@ -94,6 +95,14 @@ def test_a_retired_version_can_be_prepared_again(settings, define):
     retired(settings, keep=1)
     adp.prepare(define(version="1.9.0"), data_dir=settings.data_dir, runner="inline", formats=("parquet",))
     assert adp.load(f"{NAME}:1.9.0", data_dir=settings.data_dir, backend="arrow").num_rows == 20
+
+
+def test_a_retired_version_cannot_come_back_as_something_else(settings, define):
+    retired(settings, keep=1)
+    other = define({"b.csv": clicks(3)}, version="1.9.0")
+    with pytest.raises(VersionConflict, match=r"1.9.0 was retired on .* Versions never change: bump the version"):
+        adp.prepare(other, data_dir=settings.data_dir, runner="inline", formats=("parquet",))
+    assert there(settings) == ["2.1.0"]
 
 
 def test_neither_the_newest_goes_nor_the_one_that_the_bare_name_means(settings):

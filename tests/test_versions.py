@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -171,6 +172,15 @@ def test_all_attempts_of_a_job_take_the_version_of_the_first(versions, make, dat
     assert (tmp_path / "job" / DATASET).read_text() == f"{NAME}:1.1.0"
 
 
+def test_a_job_on_a_cluster_notes_in_its_folder_which_version_it_took(versions, start, data_dir, monkeypatch):
+    versions("1.0.0", "1.1.0", "2.0.0")
+    monkeypatch.setenv("AILAB_DATA_DIR", data_dir)
+    start()
+    job = adp.submit("builtins:len", f"{NAME}:1.*", backend="arrow")
+    assert job.result(timeout=120) == 2
+    assert Path(job.url, DATASET).read_text() == f"{NAME}:1.1.0"
+
+
 # --- deprecation
 
 
@@ -320,6 +330,14 @@ def test_a_reason_is_one_line_without_what_a_terminal_obeys(versions, settings):
 def test_a_wrong_deprecation_in_a_definition_is_refused(define, given, message):
     with pytest.raises(InvalidDefinition, match=message):
         define(deprecated=given)
+
+
+def test_two_who_deprecate_at_once_both_are_heard(versions, settings):
+    names = [f"1.{i}.0" for i in range(6)]
+    versions(*names)
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda one: deprecate(f"{NAME}:{one}", REASON, settings), names))
+    assert set(deprecated(NAME, settings)) == set(names)
 
 
 def test_a_damaged_file_of_notices_is_named(versions, data_dir):

@@ -14,8 +14,6 @@ from ailab_dataproc.manifest import Prepared
 from ailab_dataproc.references import number
 from ailab_dataproc.statistics import read_statistics
 
-_TOLD = ("type", "nullable", "meaning", "unit", "pii", "shape")  # of a column
-
 
 @dataclass(frozen=True, slots=True)
 class ColumnChange:
@@ -111,7 +109,7 @@ def _columns(
     found = []
     for name in {**after, **before}:
         a, b = before.get(name), after.get(name)
-        what = {key: (a and a.get(key), b and b.get(key)) for key in _TOLD}
+        what = {key: (a and a.get(key), b and b.get(key)) for key in {**(a or {}), **(b or {})} if key != "name"}
         what = {key: both for key, both in what.items() if both[0] != both[1]}
         if what and name in wanted:
             found.append(ColumnChange(name, "added" if a is None else "removed" if b is None else "changed", what))

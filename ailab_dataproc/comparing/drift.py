@@ -5,6 +5,7 @@ All come from what statistics keep of a column, so most are approximate. What is
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 from collections.abc import Sequence
@@ -50,33 +51,28 @@ class Curve:
             looked: of how many of them the points come.
         """
         x, parts = zip(*sorted(points), strict=True)
-        rising = [max(parts[: i + 1]) for i in range(len(parts))]  # rounding
+        rising = itertools.accumulate(parts, max)  # rounding
         sampled = _DKW / math.sqrt(max(looked, 1)) if looked < rows else 0.0
         return cls(x, tuple(rising), sampled + (_SKETCH if rows > _KEPT else 0.0))
 
     def at(self, x: float) -> float:
         """The part of the rows up to `x`, about."""
-        return self._line(x, after=True)
+        return self._line(x, bisect.bisect_right(self.x, x))
 
     def before(self, x: float) -> float:
         """The part of the rows below `x`, about."""
-        return self._line(x, after=False)
+        return self._line(x, bisect.bisect_left(self.x, x))
 
     def within(self, left: float, right: float) -> tuple[float, float]:
-        """The least and the most that the function may be between two values, neither of which has a point between."""
-        below = [part for one, part in zip(self.x, self.parts, strict=True) if one <= left]
-        above = [part for one, part in zip(self.x, self.parts, strict=True) if one >= right]
-        return (below[-1] if below else 0.0, above[0] if above else 1.0)
+        """The least and the most that the function may be between two values, which no point lies between."""
+        below, above = bisect.bisect_right(self.x, left), bisect.bisect_left(self.x, right)
+        return (self.parts[below - 1] if below else 0.0, self.parts[above] if above < len(self.x) else 1.0)
 
-    def _line(self, x: float, *, after: bool) -> float:
-        points = list(zip(self.x, self.parts, strict=True))
-        below = [one for one in points if one[0] <= x] if after else [one for one in points if one[0] < x]
-        above = [one for one in points if one[0] > x] if after else [one for one in points if one[0] >= x]
-        if not below:
-            return 0.0
-        if not above:
-            return 1.0
-        (left, low), (right, high) = below[-1], above[0]
+    def _line(self, x: float, place: int) -> float:
+        """Between the points before and at a place."""
+        if not place or place == len(self.x):
+            return 1.0 if place else 0.0
+        (left, right), (low, high) = self.x[place - 1 : place + 1], self.parts[place - 1 : place + 1]
         part = (x - left) / (right - left)
         return low + (high - low) * (part if math.isfinite(part) else 0.5)
 

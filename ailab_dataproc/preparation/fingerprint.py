@@ -21,7 +21,7 @@ from ailab_dataproc.columns import is_pii, labels, shape
 from ailab_dataproc.dataset import Dataset, Source
 from ailab_dataproc.errors import InvalidDefinition, StorageFailed
 from ailab_dataproc.functions import Known
-from ailab_dataproc.manifest import Lineage
+from ailab_dataproc.lineage import Lineage
 from ailab_dataproc.preparation.tasks import Layout, Task
 from ailab_dataproc.splitting import Pooled
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ailab_dataproc.manifest import Lineage
+from ailab_dataproc.lineage import Lineage
 from ailab_dataproc.preparation.provenance import Step
 from ailab_dataproc.preparation.tasks import Layout
 from ailab_dataproc.storage import Folder

@@ -12,7 +12,8 @@ from ailab_dataproc import splits
 from ailab_dataproc.backends.shards import Part
 from ailab_dataproc.dataset import Source
 from ailab_dataproc.errors import InvalidRequest
-from ailab_dataproc.manifest import Lineage, Origin, Prepared
+from ailab_dataproc.lineage import Lineage, Origin
+from ailab_dataproc.manifest import Prepared
 from ailab_dataproc.selecting import Request, Selected, select
 
 

@@ -16,6 +16,7 @@ from ailab_dataproc.dataset import Dataset
 from ailab_dataproc.definition import module_text
 from ailab_dataproc.errors import InvalidRequest, VersionConflict, require, unknown
 from ailab_dataproc.manifest import MANIFEST, Manifest, Prepared, read_manifest
+from ailab_dataproc.notices import read_notices
 from ailab_dataproc.preparation import runners
 from ailab_dataproc.preparation.assign import check_values
 from ailab_dataproc.preparation.downloads import Cache, cache_folder
@@ -63,6 +64,7 @@ def prepare_dataset(dataset: Dataset, data_dir: Folder, options: Options) -> Rep
     final = data_dir / dataset.name / dataset.version
     if final.exists(MANIFEST):
         return _again(final, parts, dataset)
+    _check_retired(data_dir, dataset, parts)
     with locked(data_dir / dataset.name, dataset.version, f"{dataset.name}:{dataset.version}") as lock:
         if not final.exists(MANIFEST):  # by a twin that this one waited for
             tasks = make_tasks(divide_all(dataset, sources, options.layout), options.layout)
@@ -128,6 +130,16 @@ def _again(final: Folder, parts: Mapping[str, str], dataset: Dataset) -> Report:
     report = reused(final, manifest, parts)
     kept = read_checks(Prepared(final, manifest, manifest.schema_))
     return replace(report, checks=compared(dataset.checks, codes_of(dataset), kept))
+
+
+def _check_retired(data_dir: Folder, dataset: Dataset, parts: Mapping[str, str]) -> None:
+    """A version that was removed may come back as it was."""
+    gone = read_notices(data_dir / dataset.name).retired.get(dataset.version)
+    if gone and gone.fingerprint != fingerprint(parts):
+        raise VersionConflict(
+            f"{dataset.name}:{dataset.version} was retired on {gone.at[:10]}, and was made from another definition or "
+            "other sources. Versions never change: bump the version."
+        )
 
 
 def _stage(data_dir: Folder, dataset: Dataset, parts: Mapping[str, str], tasks: Sequence[Task]) -> Folder:

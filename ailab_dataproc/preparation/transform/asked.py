@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from ailab_dataproc import splits
-from ailab_dataproc.manifest import Lineage, Prepared
+from ailab_dataproc.lineage import Lineage
+from ailab_dataproc.manifest import Prepared
 from ailab_dataproc.preparation.origins import Chosen
 from ailab_dataproc.preparation.transform import tensors
 from ailab_dataproc.preparation.transform.analysis import Graph, Preprocessing, refused
