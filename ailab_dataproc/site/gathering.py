@@ -120,34 +120,32 @@ def gather(settings: Settings) -> Gathered:
         general.append(str(error))
     known = found.definitions
     general += [one.what for one in found.problems]
-    manifests = _manifests(place, problems)
+    versions = _versions(place, problems)
     defined = {name: _define(one, problems[name]) for name, one in known.items()}
-    names = sorted({*known, *manifests, *(name for name, told in problems.items() if told)})
-    entries = [
-        Entry(name, tuple(map(Version, manifests.get(name, ()))), defined.get(name), tuple(problems[name]))
-        for name in names
-    ]
+    names = sorted({*known, *versions, *(name for name, told in problems.items() if told)})
+    entries = [Entry(name, versions.get(name, ()), defined.get(name), tuple(problems[name])) for name in names]
     return Gathered(place.url, tuple(_linked(entries)), tuple(general))
 
 
-def _manifests(place: Folder, problems: dict[str, list[str]]) -> dict[str, list[Manifest]]:
-    """The manifests of each dataset, newest first; in a bucket they are read side by side."""
+def _versions(place: Folder, problems: dict[str, list[str]]) -> dict[str, tuple[Version, ...]]:
+    """The versions of each dataset, newest first; in a bucket their manifests are read side by side."""
     files = [f"{name}/{version}/{MANIFEST}" for name, versions in version_folders(place) for version in versions]
-    found: dict[str, list[Manifest]] = defaultdict(list)
+    found: dict[str, list[Version]] = defaultdict(list)
     for file, content in place.read_many(files).items():
         name, version, _ = file.rsplit("/", 2)
         try:
-            manifest = parse_manifest(content, place.path(file))
-            if (manifest.name, manifest.version) != (name, version):
-                raise DamagedData(
-                    f"{place.path(file)}: is of {manifest.name}:{manifest.version}. Move it where it belongs."
-                )
-            _ = manifest.schema_  # the pages show its types
+            found[name].append(Version(_manifest(content, place.path(file), name, version)))
         except AilabError as error:
             problems[name].append(str(error))
-        else:
-            found[name].append(manifest)
-    return {name: sorted(ours, key=_order, reverse=True) for name, ours in found.items()}
+    return {name: tuple(sorted(ours, key=_order, reverse=True)) for name, ours in found.items()}
+
+
+def _manifest(content: bytes, where: str, name: str, version: str) -> Manifest:
+    found = parse_manifest(content, where)
+    if (found.name, found.version) != (name, version):
+        raise DamagedData(f"{where}: is of {found.name}:{found.version}. Move it where it belongs.")
+    _ = found.schema_  # the pages show its types
+    return found
 
 
 def version_folders(place: Folder) -> Iterator[tuple[str, list[str]]]:
@@ -156,8 +154,8 @@ def version_folders(place: Folder) -> Iterator[tuple[str, list[str]]]:
         yield name, [one for one in members if one.count(".") == 2 and all(map(str.isdecimal, one.split(".")))]
 
 
-def _order(manifest: Manifest) -> tuple[int, ...]:
-    return tuple(int(part) for part in manifest.version.split("."))
+def _order(version: Version) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.manifest.version.split("."))
 
 
 def _define(definition: Definition, problems: list[str]) -> Defined | None:
