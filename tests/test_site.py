@@ -148,7 +148,7 @@ def test_each_older_version_has_a_page(make, site):
     make({"a.csv": "user,price,word\n1,2,x\n"}, version="1.1.0", release_notes={"1.1.0": "Less."})
     folder = site()
     assert 'href="../../datasets/test/clicks/1.0.0.html"' in text_of(folder, "test/clicks")
-    assert "This is an older version." in text_of(folder, "test/clicks/1.0.0")
+    assert "Where no version is named, a load takes" in text_of(folder, "test/clicks/1.0.0")
     assert "test/clicks:1.0.0&#34;" in text_of(folder, "test/clicks/1.0.0")
     assert not (folder / "datasets/test/clicks/1.1.0.html").exists()
 

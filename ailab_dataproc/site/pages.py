@@ -38,7 +38,8 @@ class Page:
 
     name: str
     version: str
-    newest: bool
+    newest: bool  # whether a load takes this version where none is named
+    taken: str  # the version that it takes
     paragraphs: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
     homepage: str
@@ -88,6 +89,7 @@ def defined_page(entry: Entry) -> Page:
         name=entry.name,
         version=defined.version if defined else "",
         newest=True,
+        taken="",
         paragraphs=paragraphs(words["description"]),
         facts=_facts(entry, words),
         homepage=words["homepage"],
@@ -124,6 +126,7 @@ def version_page(entry: Entry, version: Version, settings: Settings, *, samples:
         name=entry.name,
         version=manifest.version,
         newest=newest,
+        taken=entry.newest.manifest.version if entry.newest else "",
         paragraphs=paragraphs(words["description"]),
         facts=_facts(entry, words),
         homepage=words["homepage"],
