@@ -221,6 +221,32 @@ def test_a_page_is_written_again_when_its_dataset_has_changed(people, make, site
     assert "Less." in text_of(site(), "test/clicks")
 
 
+def test_a_page_with_a_problem_is_written_again_when_it_is_mended(people, site, data_dir):
+    shard = next(Path(data_dir).rglob("train-*.parquet"))
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-1])
+    assert "Oslo" not in text_of(site(), "products/people")
+    shard.write_bytes(whole)
+    assert "Oslo" in text_of(site(), "products/people")
+
+
+def test_a_wide_table_shows_its_first_columns(make, site):
+    names = [f"c{i}" for i in range(70)]
+    schema = pa.schema([column(one, pa.int64()) for one in names])
+    make({"a.csv": f"{','.join(names)}\n{','.join('1' * 70)}\n"}, schema=schema)
+    page = text_of(site(), "test/clicks")
+    assert "10 more columns are left out here." in page
+    assert '<th scope="col">c59</th>' in page
+    assert '<th scope="col">c60</th>' not in page
+
+
+def test_a_file_that_cant_be_a_dataset_is_told_on_the_first_page(tmp_path, people, data_dir):
+    (tmp_path / "definitions").mkdir()
+    (tmp_path / "definitions/Bad-Name.py").write_text("")
+    build(Settings(data_dir=data_dir, datasets=(str(tmp_path / "definitions"),)), tmp_path / "site")
+    assert "Bad-Name.py: &#39;Bad-Name&#39; can&#39;t be a dataset" in (tmp_path / "site/index.html").read_text("utf-8")
+
+
 def test_a_dataset_that_is_gone_has_no_page(people, make, site, data_dir):
     make()
     site()

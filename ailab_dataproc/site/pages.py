@@ -9,7 +9,7 @@ from typing import Any
 from ailab_dataproc import storage
 from ailab_dataproc.backends import BACKENDS
 from ailab_dataproc.describing import ways_to_load
-from ailab_dataproc.errors import AilabError, NotPrepared
+from ailab_dataproc.errors import AilabError, MissingLibrary, NotPrepared
 from ailab_dataproc.manifest import Manifest, Prepared
 from ailab_dataproc.report import count_bytes
 from ailab_dataproc.settings import Settings
@@ -192,6 +192,9 @@ def _statistics(prepared: Prepared, problems: list[str]) -> tuple[str, dict[str,
 def _sample(entry: Entry, prepared: Prepared, split: str, problems: list[str]) -> Sample | None:
     try:
         return sample_of(prepared, split, entry.personal)
+    except MissingLibrary as error:  # the rows are shown all the same
+        problems.append(f"no images are shown: {error}")
+        return sample_of(prepared, split, entry.personal, images=False)
     except AilabError as error:
         problems.append(str(error))
         return None
