@@ -35,7 +35,7 @@ class Defined:
     """What a definition says."""
 
     version: str
-    origin: str  # the package or folder that brings it
+    origin: str  # the package with its version, or the folder, that brings it
     words: Mapping[str, str]
     columns: tuple[dict[str, Any], ...]
     splits: tuple[str, ...]
@@ -166,7 +166,7 @@ def _define(definition: Definition, problems: list[str]) -> Defined | None:
         return None
     return Defined(
         version=found.version,
-        origin=Path(definition.origin).name,
+        origin=definition.package or Path(definition.origin).name,
         words={key: str(getattr(found, key)) for key in WORDS},
         columns=tuple(describe_columns(found.schema)),
         splits=tuple(found.splits),
