@@ -15,6 +15,7 @@ from ailab_dataproc.dataset import Source
 from ailab_dataproc.decoding import pixels
 from ailab_dataproc.errors import InvalidData, StorageFailed, require, unknown
 from ailab_dataproc.functions import Known
+from ailab_dataproc.settings import load_settings
 
 ANY_SIZE = (None, None, 3)
 _CODE = "image_folder 1"  # another number where the rows of the same files become others
@@ -52,12 +53,13 @@ def image_folder(
 
 def find_images(split: str, pattern: str) -> Iterator[Source]:
     """The files that a glob names. Each one's identity has its folder, so that a file that moves is another row."""
-    found = urls.expand(pattern)
+    options = load_settings().storage_options or {}
+    found = urls.expand(pattern, options)
     if not found:
         raise StorageFailed(f"{pattern!r}: no file of split {split!r} matches. Give a glob such as 'photos/train/*/*'.")
     with ThreadPoolExecutor() as pool:
         for stat, content in zip(found, pool.map(_content, found), strict=True):
-            yield Source(stat.url, split, stat.size or 0, f"{_file(stat.url)} {content}")
+            yield Source(stat.url, split, stat.size or 0, f"{_file(stat.url)} {content}", options)
 
 
 def read_image(source: Source, labels: Sequence[str], shape: Sequence[int | None]) -> Iterator[dict[str, Any]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import shutil
+import tarfile
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -15,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ailab_dataproc as adp
-from ailab_dataproc import tokens
+from ailab_dataproc import storage, tokens
 from ailab_dataproc.columns import column, labels, shape
 from ailab_dataproc.errors import InvalidData, InvalidDefinition, InvalidRequest, StorageFailed, VersionConflict
+from ailab_dataproc.functions import Known
 from ailab_dataproc.images import image_folder
 
 DIGITS = "image_classification/digits"
@@ -164,6 +167,64 @@ def test_images_of_one_declared_shape_are_one_array(pets, photos, data_dir):
     pets(shape=(6, 5, 3))
     (found,) = adp.batches(PETS, batch_size=2, data_dir=data_dir)
     assert np.array_equal(found["image"], np.stack([noise(1), noise(2)]))
+
+
+def one_way(source):
+    yield {"x": 1}
+
+
+def another_way(source):
+    yield from [{"x": 1}]
+
+
+def test_a_reader_with_a_name_of_its_own_may_be_written_anew(tmp_path, data_dir):
+    (tmp_path / "a.txt").write_text("a")
+
+    def made(function, code):
+        schema = pa.schema([column("x", pa.int64())])
+        read = Known(function, "reader", code)
+        splits = {"train": str(tmp_path / "a.txt")}
+        dataset = adp.Dataset(name="test/known", version="1.0.0", schema=schema, splits=splits, read=read)
+        return adp.prepare(dataset, data_dir=data_dir, runner="inline", formats=("parquet",))
+
+    assert not made(one_way, "reader 1").reused
+    assert made(another_way, "reader 1").reused
+    with pytest.raises(VersionConflict, match="its code differs"):
+        made(another_way, "reader 2")
+
+
+def test_images_in_a_bucket_are_rows_as_on_a_disk(photos, bucket, gcs, data_dir):
+    pytest.importorskip("gcsfs")
+    places = storage.filesystem(bucket, gcs.options)
+    for file in ("cat/a.png", "cat/b.jpg", "dog/a.png"):
+        places.pipe_file(f"{bucket}/photos/{file}", (photos / file).read_bytes())
+    dataset = adp.Dataset(name=PETS, version="1.0.0", splits={"train": f"{bucket}/photos/*/*"}, **image_folder(KINDS))
+    adp.prepare(dataset, data_dir=data_dir, runner="threads", formats=("parquet",))
+    rows = loaded(data_dir).to_pylist()
+    assert [(row["file"], row["label"]) for row in rows] == [("cat/a.png", 0), ("cat/b.jpg", 0), ("dog/a.png", 1)]
+    assert all(row["image"] == (photos / row["file"]).read_bytes() for row in rows)
+
+
+def test_images_of_an_archive_are_rows_too(photos, tmp_path, data_dir):
+    with tarfile.open(tmp_path / "photos.tar.gz", "w:gz") as archive:
+        archive.add(photos, "photos")
+    checksum = hashlib.sha256((tmp_path / "photos.tar.gz").read_bytes()).hexdigest()
+    dataset = adp.Dataset(
+        name=PETS,
+        version="1.0.0",
+        downloads={"pets": adp.Download(f"file://{tmp_path}/photos.tar.gz", f"sha256:{checksum}")},
+        splits={"train": "download://pets/photos/*/*"},
+        **image_folder(KINDS),
+    )
+    adp.prepare(dataset, data_dir=data_dir, runner="inline", formats=("parquet",))
+    assert loaded(data_dir)["file"].to_pylist() == ["cat/a.png", "cat/b.jpg", "dog/a.png"]
+
+
+def test_images_are_shared_out_to_splits_by_their_name(photos, data_dir):
+    shares = adp.by_hash("file", {"train": 0.5, "test": 0.5}, sources=f"{photos}/*/*")
+    dataset = adp.Dataset(name=PETS, version="1.0.0", splits=shares, **image_folder(KINDS))
+    adp.prepare(dataset, data_dir=data_dir, runner="inline", formats=("parquet",))
+    assert sorted(loaded(data_dir)["file"].to_pylist()) == ["cat/a.png", "cat/b.jpg", "dog/a.png"]
 
 
 # What image files come as

@@ -89,7 +89,7 @@ def test_the_highest_bar_reaches_the_top_and_a_rare_range_can_still_be_seen():
     rows = [1, 100_000]
     found = pictures.histogram(NUMBERS | {"approximate": {"histogram": {"from": 0, "to": 1, "rows": rows}}})
     heights = re.findall(r"v-([\d.]+)h", parsed(found).find(f"{SVG}path").get("d"))
-    assert heights == ["0.5", "38.0"]
+    assert heights == ["1.0", "38.0"]
 
 
 def test_times_are_told_to_the_minute():
@@ -98,6 +98,16 @@ def test_times_are_told_to_the_minute():
         "2021-01-01",
         "2021-02-03 04:05",
     ]
+
+
+def test_long_numbers_at_the_ends_leave_room_for_each_other():
+    ends = {"from": 38_133_079_555_298_964, "to": 9_223_372_036_854_775_807, "rows": [1, 2]}
+    assert texts(pictures.histogram(NUMBERS | {"approximate": {"histogram": ends}})) == ["3.81331e+16", "9.22337e+18"]
+
+
+def test_texts_that_begin_alike_are_shown_from_where_they_differ():
+    found = pictures.histogram(words([(f"https://site{i}.example/index.html", 9 - i) for i in range(4)]))
+    assert texts(found)[:2] == ["…0.example/inde…", "…1.example/inde…"]
 
 
 def test_frequent_texts_are_bars_with_their_share():

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from rich.cells import cell_len
 
 from ailab_dataproc.site.pictures.drawing import draw, plain
 from ailab_dataproc.wording import cut, number, share, value
@@ -12,6 +15,7 @@ from ailab_dataproc.wording import cut, number, share, value
 WIDTH, HEIGHT = 220, 56  # pixels
 _TOP, _BASE = 2.0, 40.0  # where the highest bar ends, and where all begin
 _MANY = 4  # frequent values that are shown
+_END = 17  # columns of the number at an end
 _LABEL, _BAR = 16, 76.0  # columns of a value's text, and pixels of the longest bar beside it
 _RARE = 0.005  # of the rows: where even the most frequent value is rarer, bars say nothing
 _TIME = re.compile(r"(-?\d{4,}-\d\d-\d\d)T(\d\d:\d\d)[\d:.]*Z?")
@@ -64,7 +68,7 @@ def _outline(counts: Sequence[int]) -> str:
     wide, highest = WIDTH / len(counts), max(*counts, 1)
     bars = []
     for place, rows in enumerate(counts):
-        tall = max((_BASE - _TOP) * rows / highest, 0.5) if rows else 0
+        tall = max((_BASE - _TOP) * rows / highest, 1.0) if rows else 0
         if tall:
             bars.append(f"M{place * wide:.1f} {_BASE:g}v{-tall:.1f}h{wide - 1:.1f}v{tall:.1f}z")
     return "".join(bars)
@@ -72,16 +76,25 @@ def _outline(counts: Sequence[int]) -> str:
 
 def _values(names: Sequence[str], frequent: Sequence[Mapping[str, Any]], rows: int) -> dict[str, Any]:
     """A bar a value, the most frequent first."""
+    shown = _beginnings_left_out(names[:_MANY])
     bars = [
         {
             "text": cut(name, _LABEL),
-            "wide": round(max(_BAR * one["rows"] / frequent[0]["rows"], 0.5), 1),
+            "wide": round(max(_BAR * one["rows"] / frequent[0]["rows"], 1.0), 1),
             "share": share(one["rows"], rows),
         }
-        for name, one in zip(names[:_MANY], frequent, strict=False)
+        for name, one in zip(shown, frequent, strict=False)
     ]
     told = ", ".join(f"{cut(name, 2 * _LABEL)} {bar['share']}" for name, bar in zip(names, bars, strict=False))
     return {"kind": "values", "bars": bars, "told": f"Most frequent: {told}"}
+
+
+def _beginnings_left_out(names: Sequence[str]) -> Sequence[str]:
+    """Names without what all begin with, such as https://, where they would be cut before they differ."""
+    common = len(os.path.commonprefix(list(names)))  # noqa: RUF071 - letters are meant, not folders
+    if len(names) < 2 or common < _LABEL // 2 or max(map(cell_len, names)) <= _LABEL:
+        return names
+    return [f"…{name[common:]}" for name in names]
 
 
 def _named(one: Any, labels: Sequence[str], *, text: bool) -> str:
@@ -95,4 +108,7 @@ def _short(one: Any) -> str:
     time = _TIME.fullmatch(one) if isinstance(one, str) else None
     if time:
         return time[1] if time[2] == "00:00" else f"{time[1]} {time[2]}"
-    return plain(number(one))
+    told = plain(number(one))
+    if len(told) > _END and isinstance(one, int):
+        return f"{one:.6g}"
+    return cut(told, _END)
