@@ -166,6 +166,18 @@ def test_lineage_links_both_ways(data_dir, site):
     assert f'datasets/{made}.html">' in text_of(folder, source)
 
 
+def test_a_filter_on_personal_data_is_not_told(data_dir, site):
+    source, made = generated.manifests(Path(data_dir), 2, 1)
+    origin = {"name": source, "version": "1.0.0", "fingerprint": "f", "split": "train"}
+    for filters, told in (("user == 4711", "train where •••"), ("price &gt; 3", "train where price &gt; 3")):
+        lineage = {"step": "map", "function": "f", "code": "c"}
+        lineage["derived_from"] = [{**origin, "filters": html.unescape(filters)}]
+        edit(data_dir, f"{made}:1.0.0", lineage=lineage)
+        page = text_of(site(samples=False), made)
+        assert told in page
+        assert "4711" not in page
+
+
 def test_images_are_files_beside_their_page(make, site):
     pytest.importorskip("PIL")
     schema = pa.schema([column("image", pa.list_(pa.uint8(), 4), shape=(2, 2)), column("label", pa.int8())])
@@ -275,6 +287,35 @@ def test_a_build_leaves_nothing_beside_the_site(people, site, tmp_path):
     site()
     site()
     assert sorted(one.name for one in tmp_path.iterdir() if "site" in one.name) == ["site"]
+
+
+def test_where_folders_cant_change_places_two_renames_do(people, make, site, tmp_path, monkeypatch):
+    site()
+    make()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert "wörd 0" in text_of(site(), "test/clicks")
+    assert sorted(one.name for one in tmp_path.iterdir() if "site" in one.name) == ["site"]
+
+
+def test_a_reader_meets_a_whole_site_at_any_time(people, site):
+    index = site() / "index.html"
+    over, missed = threading.Event(), []
+
+    def read():
+        while not over.is_set():
+            try:
+                if "</html>" not in index.read_text(encoding="utf-8"):
+                    missed.append("cut")
+            except FileNotFoundError:
+                missed.append("gone")
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(5):
+        site()
+    over.set()
+    reader.join()
+    assert missed == []
 
 
 def test_an_empty_catalog_is_a_page(tmp_path):

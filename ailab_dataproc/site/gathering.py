@@ -13,10 +13,11 @@ from ailab_dataproc import catalog, storage
 from ailab_dataproc.catalog import Definition
 from ailab_dataproc.columns import describe_columns
 from ailab_dataproc.errors import AilabError, DamagedData
-from ailab_dataproc.manifest import MANIFEST, Manifest, parse_manifest, walk
+from ailab_dataproc.manifest import MANIFEST, Manifest, Origin, parse_manifest, walk
 from ailab_dataproc.settings import Settings
 from ailab_dataproc.site.pictures import lineage
 from ailab_dataproc.storage import Folder
+from ailab_dataproc.tables import HIDDEN
 
 WORDS = ("description", "owner", "license", "citation", "homepage", "arrangement")
 
@@ -183,12 +184,13 @@ def _linked(entries: Sequence[Entry]) -> list[Entry]:
         for one in entries
         for version in one.versions
     }
+    personal = {one.name: one.personal for one in entries}
     from_: dict[str, list[Link]] = defaultdict(list)
     into: dict[str, list[Link]] = defaultdict(list)
     for manifest in (version.manifest for one in entries for version in one.versions):
         for origin in manifest.lineage.derived_from if manifest.lineage else ():
             made, source = f"{manifest.name}:{manifest.version}", f"{origin.name}:{origin.version}"
-            from_[made].append(Link(source, str(origin).removeprefix(source), pages.get(source)))
+            from_[made].append(Link(source, _told(origin, personal.get(origin.name)), pages.get(source)))
             into[source].append(Link(made, "", pages[made]))
     graph = {made: [one.reference for one in links] for made, links in from_.items()}
 
@@ -201,6 +203,15 @@ def _linked(entries: Sequence[Entry]) -> list[Entry]:
         return replace(version, made_from=tuple(from_[this]), made_into=tuple(into[this]), picture=picture)
 
     return [replace(one, versions=tuple(linked(one, version) for version in one.versions)) for one in entries]
+
+
+def _told(origin: Origin, personal: frozenset[str] | None) -> str:
+    """The split and the filters; not what they are filtered by where that is, or may be, personal data."""
+    split = "" if origin.split == "all" else f" {origin.split}"
+    if not origin.filters:
+        return split
+    hidden = personal is None or any(one in origin.filters for one in personal)
+    return f"{split} where {HIDDEN if hidden else origin.filters}"
 
 
 def page_path(name: str, version: str | None = None) -> str:
