@@ -148,7 +148,7 @@ def test_each_older_version_has_a_page(make, site):
     make({"a.csv": "user,price,word\n1,2,x\n"}, version="1.1.0", release_notes={"1.1.0": "Less."})
     folder = site()
     assert 'href="../../datasets/test/clicks/1.0.0.html"' in text_of(folder, "test/clicks")
-    assert "This is an older version." in text_of(folder, "test/clicks/1.0.0")
+    assert "Where no version is named, a load takes" in text_of(folder, "test/clicks/1.0.0")
     assert "test/clicks:1.0.0&#34;" in text_of(folder, "test/clicks/1.0.0")
     assert not (folder / "datasets/test/clicks/1.1.0.html").exists()
 
@@ -164,6 +164,18 @@ def test_lineage_links_both_ways(data_dir, site):
     assert "(not in this catalog)" in text_of(folder, made)
     assert "lab.clean" in text_of(folder, made)
     assert f'datasets/{made}.html">' in text_of(folder, source)
+
+
+def test_a_filter_on_personal_data_is_not_told(data_dir, site):
+    source, made = generated.manifests(Path(data_dir), 2, 1)
+    origin = {"name": source, "version": "1.0.0", "fingerprint": "f", "split": "train"}
+    for filters, told in (("user == 4711", "train where •••"), ("price &gt; 3", "train where price &gt; 3")):
+        lineage = {"step": "map", "function": "f", "code": "c"}
+        lineage["derived_from"] = [{**origin, "filters": html.unescape(filters)}]
+        edit(data_dir, f"{made}:1.0.0", lineage=lineage)
+        page = text_of(site(samples=False), made)
+        assert told in page
+        assert "4711" not in page
 
 
 def test_images_are_files_beside_their_page(make, site):
@@ -221,6 +233,32 @@ def test_a_page_is_written_again_when_its_dataset_has_changed(people, make, site
     assert "Less." in text_of(site(), "test/clicks")
 
 
+def test_a_page_with_a_problem_is_written_again_when_it_is_mended(people, site, data_dir):
+    shard = next(Path(data_dir).rglob("train-*.parquet"))
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-1])
+    assert "Oslo" not in text_of(site(), "products/people")
+    shard.write_bytes(whole)
+    assert "Oslo" in text_of(site(), "products/people")
+
+
+def test_a_wide_table_shows_its_first_columns(make, site):
+    names = [f"c{i}" for i in range(70)]
+    schema = pa.schema([column(one, pa.int64()) for one in names])
+    make({"a.csv": f"{','.join(names)}\n{','.join('1' * 70)}\n"}, schema=schema)
+    page = text_of(site(), "test/clicks")
+    assert "10 more columns are left out here." in page
+    assert '<th scope="col">c59</th>' in page
+    assert '<th scope="col">c60</th>' not in page
+
+
+def test_a_file_that_cant_be_a_dataset_is_told_on_the_first_page(tmp_path, people, data_dir):
+    (tmp_path / "definitions").mkdir()
+    (tmp_path / "definitions/Bad-Name.py").write_text("")
+    build(Settings(data_dir=data_dir, datasets=(str(tmp_path / "definitions"),)), tmp_path / "site")
+    assert "Bad-Name.py: &#39;Bad-Name&#39; can&#39;t be a dataset" in (tmp_path / "site/index.html").read_text("utf-8")
+
+
 def test_a_dataset_that_is_gone_has_no_page(people, make, site, data_dir):
     make()
     site()
@@ -249,6 +287,35 @@ def test_a_build_leaves_nothing_beside_the_site(people, site, tmp_path):
     site()
     site()
     assert sorted(one.name for one in tmp_path.iterdir() if "site" in one.name) == ["site"]
+
+
+def test_where_folders_cant_change_places_two_renames_do(people, make, site, tmp_path, monkeypatch):
+    site()
+    make()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert "wörd 0" in text_of(site(), "test/clicks")
+    assert sorted(one.name for one in tmp_path.iterdir() if "site" in one.name) == ["site"]
+
+
+def test_a_reader_meets_a_whole_site_at_any_time(people, site):
+    index = site() / "index.html"
+    over, missed = threading.Event(), []
+
+    def read():
+        while not over.is_set():
+            try:
+                if "</html>" not in index.read_text(encoding="utf-8"):
+                    missed.append("cut")
+            except FileNotFoundError:
+                missed.append("gone")
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(5):
+        site()
+    over.set()
+    reader.join()
+    assert missed == []
 
 
 def test_an_empty_catalog_is_a_page(tmp_path):

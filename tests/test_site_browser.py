@@ -250,6 +250,13 @@ def test_pages_have_landmarks_headings_and_named_controls(opened):
         assert len(found) == len(set(found))
 
 
+@pytest.mark.parametrize("path", ["", "datasets/products/ads/impressions_0.html", "datasets/zoo/zebra.html"])
+def test_axe_finds_nothing_that_hinders_people(opened, path):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    found = axe.run(opened(path))
+    assert found.violations_count == 0, found.generate_report()
+
+
 # Text whose contrast is below 4.5 (WCAG 2.2, 1.4.3): its element and what it is.
 _CONTRAST = """() => {
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });

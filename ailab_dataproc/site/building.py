@@ -75,7 +75,8 @@ def build(
         changed = []
         for entry in gathered.entries:
             old = known.get(entry.name)
-            if old and old["digest"] == entry.digest and _kept(old["files"], target, new):
+            same = old and old["digest"] == entry.digest and not old["problems"]  # what was wrong may be mended by now
+            if old and same and _kept(old["files"], target, new):
                 pages[entry.name] = old
             else:
                 changed.append(entry)

@@ -13,10 +13,11 @@ from ailab_dataproc import catalog, storage
 from ailab_dataproc.catalog import Definition
 from ailab_dataproc.columns import describe_columns
 from ailab_dataproc.errors import AilabError, DamagedData
-from ailab_dataproc.manifest import MANIFEST, Manifest, parse_manifest, walk
+from ailab_dataproc.manifest import MANIFEST, Manifest, Origin, parse_manifest, walk
 from ailab_dataproc.settings import Settings
 from ailab_dataproc.site.pictures import lineage
 from ailab_dataproc.storage import Folder
+from ailab_dataproc.tables import HIDDEN
 
 WORDS = ("description", "owner", "license", "citation", "homepage", "arrangement")
 
@@ -35,7 +36,7 @@ class Defined:
     """What a definition says."""
 
     version: str
-    origin: str  # the package or folder that brings it
+    origin: str  # the package with its version, or the folder, that brings it
     words: Mapping[str, str]
     columns: tuple[dict[str, Any], ...]
     splits: tuple[str, ...]
@@ -120,34 +121,32 @@ def gather(settings: Settings) -> Gathered:
         general.append(str(error))
     known = found.definitions
     general += [one.what for one in found.problems]
-    manifests = _manifests(place, problems)
+    versions = _versions(place, problems)
     defined = {name: _define(one, problems[name]) for name, one in known.items()}
-    names = sorted({*known, *manifests, *(name for name, told in problems.items() if told)})
-    entries = [
-        Entry(name, tuple(map(Version, manifests.get(name, ()))), defined.get(name), tuple(problems[name]))
-        for name in names
-    ]
+    names = sorted({*known, *versions, *(name for name, told in problems.items() if told)})
+    entries = [Entry(name, versions.get(name, ()), defined.get(name), tuple(problems[name])) for name in names]
     return Gathered(place.url, tuple(_linked(entries)), tuple(general))
 
 
-def _manifests(place: Folder, problems: dict[str, list[str]]) -> dict[str, list[Manifest]]:
-    """The manifests of each dataset, newest first; in a bucket they are read side by side."""
+def _versions(place: Folder, problems: dict[str, list[str]]) -> dict[str, tuple[Version, ...]]:
+    """The versions of each dataset, newest first; in a bucket their manifests are read side by side."""
     files = [f"{name}/{version}/{MANIFEST}" for name, versions in version_folders(place) for version in versions]
-    found: dict[str, list[Manifest]] = defaultdict(list)
+    found: dict[str, list[Version]] = defaultdict(list)
     for file, content in place.read_many(files).items():
         name, version, _ = file.rsplit("/", 2)
         try:
-            manifest = parse_manifest(content, place.path(file))
-            if (manifest.name, manifest.version) != (name, version):
-                raise DamagedData(
-                    f"{place.path(file)}: is of {manifest.name}:{manifest.version}. Move it where it belongs."
-                )
-            _ = manifest.schema_  # the pages show its types
+            found[name].append(Version(_manifest(content, place.path(file), name, version)))
         except AilabError as error:
             problems[name].append(str(error))
-        else:
-            found[name].append(manifest)
-    return {name: sorted(ours, key=_order, reverse=True) for name, ours in found.items()}
+    return {name: tuple(sorted(ours, key=_order, reverse=True)) for name, ours in found.items()}
+
+
+def _manifest(content: bytes, where: str, name: str, version: str) -> Manifest:
+    found = parse_manifest(content, where)
+    if (found.name, found.version) != (name, version):
+        raise DamagedData(f"{where}: is of {found.name}:{found.version}. Move it where it belongs.")
+    _ = found.schema_  # the pages show its types
+    return found
 
 
 def version_folders(place: Folder) -> Iterator[tuple[str, list[str]]]:
@@ -156,8 +155,8 @@ def version_folders(place: Folder) -> Iterator[tuple[str, list[str]]]:
         yield name, [one for one in members if one.count(".") == 2 and all(map(str.isdecimal, one.split(".")))]
 
 
-def _order(manifest: Manifest) -> tuple[int, ...]:
-    return tuple(int(part) for part in manifest.version.split("."))
+def _order(version: Version) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.manifest.version.split("."))
 
 
 def _define(definition: Definition, problems: list[str]) -> Defined | None:
@@ -168,7 +167,7 @@ def _define(definition: Definition, problems: list[str]) -> Defined | None:
         return None
     return Defined(
         version=found.version,
-        origin=Path(definition.origin).name,
+        origin=definition.package or Path(definition.origin).name,
         words={key: str(getattr(found, key)) for key in WORDS},
         columns=tuple(describe_columns(found.schema)),
         splits=tuple(found.splits),
@@ -185,12 +184,13 @@ def _linked(entries: Sequence[Entry]) -> list[Entry]:
         for one in entries
         for version in one.versions
     }
+    personal = {one.name: one.personal for one in entries}
     from_: dict[str, list[Link]] = defaultdict(list)
     into: dict[str, list[Link]] = defaultdict(list)
     for manifest in (version.manifest for one in entries for version in one.versions):
         for origin in manifest.lineage.derived_from if manifest.lineage else ():
             made, source = f"{manifest.name}:{manifest.version}", f"{origin.name}:{origin.version}"
-            from_[made].append(Link(source, str(origin).removeprefix(source), pages.get(source)))
+            from_[made].append(Link(source, _told(origin, personal.get(origin.name)), pages.get(source)))
             into[source].append(Link(made, "", pages[made]))
     graph = {made: [one.reference for one in links] for made, links in from_.items()}
 
@@ -203,6 +203,15 @@ def _linked(entries: Sequence[Entry]) -> list[Entry]:
         return replace(version, made_from=tuple(from_[this]), made_into=tuple(into[this]), picture=picture)
 
     return [replace(one, versions=tuple(linked(one, version) for version in one.versions)) for one in entries]
+
+
+def _told(origin: Origin, personal: frozenset[str] | None) -> str:
+    """The split and the filters; not what they are filtered by where that is, or may be, personal data."""
+    split = "" if origin.split == "all" else f" {origin.split}"
+    if not origin.filters:
+        return split
+    hidden = personal is None or any(one in origin.filters for one in personal)
+    return f"{split} where {HIDDEN if hidden else origin.filters}"
 
 
 def page_path(name: str, version: str | None = None) -> str:

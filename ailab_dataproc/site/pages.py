@@ -9,7 +9,7 @@ from typing import Any
 from ailab_dataproc import storage
 from ailab_dataproc.backends import BACKENDS
 from ailab_dataproc.describing import ways_to_load
-from ailab_dataproc.errors import AilabError, NotPrepared
+from ailab_dataproc.errors import AilabError, MissingLibrary, NotPrepared
 from ailab_dataproc.manifest import Manifest, Prepared
 from ailab_dataproc.report import count_bytes
 from ailab_dataproc.settings import Settings
@@ -38,7 +38,8 @@ class Page:
 
     name: str
     version: str
-    newest: bool
+    newest: bool  # whether a load takes this version where none is named
+    taken: str  # the version that it takes
     paragraphs: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
     homepage: str
@@ -88,6 +89,7 @@ def defined_page(entry: Entry) -> Page:
         name=entry.name,
         version=defined.version if defined else "",
         newest=True,
+        taken="",
         paragraphs=paragraphs(words["description"]),
         facts=_facts(entry, words),
         homepage=words["homepage"],
@@ -124,6 +126,7 @@ def version_page(entry: Entry, version: Version, settings: Settings, *, samples:
         name=entry.name,
         version=manifest.version,
         newest=newest,
+        taken=entry.newest.manifest.version if entry.newest else "",
         paragraphs=paragraphs(words["description"]),
         facts=_facts(entry, words),
         homepage=words["homepage"],
@@ -189,6 +192,9 @@ def _statistics(prepared: Prepared, problems: list[str]) -> tuple[str, dict[str,
 def _sample(entry: Entry, prepared: Prepared, split: str, problems: list[str]) -> Sample | None:
     try:
         return sample_of(prepared, split, entry.personal)
+    except MissingLibrary as error:  # the rows are shown all the same
+        problems.append(f"no images are shown: {error}")
+        return sample_of(prepared, split, entry.personal, images=False)
     except AilabError as error:
         problems.append(str(error))
         return None

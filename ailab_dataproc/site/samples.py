@@ -15,6 +15,7 @@ from ailab_dataproc.tables import HIDDEN, cell
 
 ROWS = 5
 _READ = 12  # rows: as many images as a page shows
+_COLUMNS = 60  # that are shown of a wide table
 _IMAGES = 3  # columns of images that are shown
 
 
@@ -25,32 +26,36 @@ class Sample:
     split: str
     columns: tuple[tuple[str, bool], ...]  # name, and whether its values are hidden
     rows: tuple[tuple[str, ...], ...]
+    left_out: int  # columns that have no room
     images: tuple[tuple[str, tuple[Preview, ...]], ...]  # by column
 
 
-def sample_of(prepared: Prepared, split: str, personal: Collection[str]) -> Sample | None:
+def sample_of(prepared: Prepared, split: str, personal: Collection[str], *, images: bool = True) -> Sample | None:
     """The first rows of a split; None where there are none, or none that may be shown.
 
     Args:
         prepared: the version.
         split: of it.
         personal: the columns whose values are hidden.
+        images: whether they are shown.
 
     Raises:
         DamagedData: the index or the shard isn't what was written.
         MissingLibrary: there are images, and Pillow isn't installed.
     """
     schema = prepared.schema
-    free = pa.schema([one for one in schema if one.name not in personal])
+    names = schema.names[:_COLUMNS]
+    free = pa.schema([one for one in schema if one.name not in personal and (one.name in names or can_preview(one))])
     found = _first(prepared, split, free) if len(free) else None
     if found is None:
         return None
     shown = found.slice(0, ROWS).to_pylist()
     return Sample(
         split=split,
-        columns=tuple((one, one in personal) for one in schema.names),
-        rows=tuple(tuple(HIDDEN if one in personal else cell(row[one]) for one in schema.names) for row in shown),
-        images=tuple(_images(found, [one.name for one in free if can_preview(one)][:_IMAGES])),
+        columns=tuple((one, one in personal) for one in names),
+        rows=tuple(tuple(HIDDEN if one in personal else cell(row[one]) for one in names) for row in shown),
+        left_out=len(schema) - len(names),
+        images=tuple(_images(found, [one.name for one in free if can_preview(one)][:_IMAGES]) if images else ()),
     )
 
 

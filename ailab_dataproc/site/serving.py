@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -185,7 +185,7 @@ def _watch(
             if now != seen:
                 seen = now
                 told(_apart(make))
-        except AilabError as error:  # a bucket that doesn't answer: the last site stays, and the next look may do
+        except (AilabError, BrokenExecutor) as error:  # a bucket that doesn't answer: the last site stays meanwhile
             say(f"! {error}")
 
 
