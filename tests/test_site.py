@@ -20,6 +20,8 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
+from ailab_dataproc import notices, storage
+from ailab_dataproc.checks import between
 from ailab_dataproc.cli import cli
 from ailab_dataproc.columns import column
 from ailab_dataproc.errors import InvalidRequest, StorageFailed
@@ -151,6 +153,23 @@ def test_each_older_version_has_a_page(make, site):
     assert "Where no version is named, a load takes" in text_of(folder, "test/clicks/1.0.0")
     assert "test/clicks:1.0.0&#34;" in text_of(folder, "test/clicks/1.0.0")
     assert not (folder / "datasets/test/clicks/1.1.0.html").exists()
+
+
+def test_a_deprecated_version_says_why_and_the_page_shows_another(make, site, data_dir):
+    make()
+    make({"a.csv": "user,price,word\n1,2,x\n"}, version="1.1.0")
+    notices.deprecate(storage.folder(data_dir) / "test/clicks", "1.1.0", "half of the rows are gone")
+    folder = site()
+    assert "Where no version is named" not in text_of(folder, "test/clicks")
+    assert 'aria-current="page">1.0.0' in text_of(folder, "test/clicks")
+    assert "<b>Deprecated.</b> half of the rows are gone" in text_of(folder, "test/clicks/1.1.0")
+
+
+def test_checks_tell_what_they_found_and_no_value_of_personal_data(make, site):
+    make(checks=[between("price", 0, 1, level="warn")])
+    page = text_of(site(), "test/clicks")
+    assert 'id="checks"' in page
+    assert '<span class="badge warn">warned</span>' in page
 
 
 def test_lineage_links_both_ways(data_dir, site):

@@ -14,6 +14,7 @@ from ailab_dataproc.catalog import Definition
 from ailab_dataproc.columns import describe_columns
 from ailab_dataproc.errors import AilabError, DamagedData
 from ailab_dataproc.manifest import MANIFEST, Manifest, Origin, parse_manifest, walk
+from ailab_dataproc.notices import NOTICES, Notices
 from ailab_dataproc.settings import Settings
 from ailab_dataproc.site.pictures import lineage
 from ailab_dataproc.storage import Folder
@@ -41,6 +42,7 @@ class Defined:
     columns: tuple[dict[str, Any], ...]
     splits: tuple[str, ...]
     release_notes: Mapping[str, str]
+    deprecated: Mapping[str, str]  # reasons, by version
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,24 +123,49 @@ def gather(settings: Settings) -> Gathered:
         general.append(str(error))
     known = found.definitions
     general += [one.what for one in found.problems]
-    versions = _versions(place, problems)
     defined = {name: _define(one, problems[name]) for name, one in known.items()}
+    versions = _versions(place, defined, problems)
     names = sorted({*known, *versions, *(name for name, told in problems.items() if told)})
     entries = [Entry(name, versions.get(name, ()), defined.get(name), tuple(problems[name])) for name in names]
     return Gathered(place.url, tuple(_linked(entries)), tuple(general))
 
 
-def _versions(place: Folder, problems: dict[str, list[str]]) -> dict[str, tuple[Version, ...]]:
+def _versions(
+    place: Folder, defined: Mapping[str, Defined | None], problems: dict[str, list[str]]
+) -> dict[str, tuple[Version, ...]]:
     """The versions of each dataset, newest first; in a bucket their manifests are read side by side."""
-    files = [f"{name}/{version}/{MANIFEST}" for name, versions in version_folders(place) for version in versions]
+    there = dict(version_folders(place))
+    files = [f"{name}/{version}/{MANIFEST}" for name, versions in there.items() for version in versions]
+    contents = place.read_many([*files, *(f"{name}/{NOTICES}" for name, versions in there.items() if versions)])
+    reasons = {name: _reasons(place, name, defined.get(name), contents, problems) for name in there}
     found: dict[str, list[Version]] = defaultdict(list)
-    for file, content in place.read_many(files).items():
+    for file in files:
         name, version, _ = file.rsplit("/", 2)
         try:
-            found[name].append(Version(_manifest(content, place.path(file), name, version)))
+            if file in contents:
+                manifest = _manifest(contents[file], place.path(file), name, version)
+                found[name].append(Version(manifest, deprecated=reasons[name].get(version, "")))
         except AilabError as error:
             problems[name].append(str(error))
     return {name: tuple(sorted(ours, key=_order, reverse=True)) for name, ours in found.items()}
+
+
+def _reasons(
+    place: Folder,
+    name: str,
+    defined: Defined | None,
+    contents: Mapping[str, bytes],
+    problems: dict[str, list[str]],
+) -> dict[str, str]:
+    """Why versions of a dataset are deprecated: by its definition, and by what was said of them later."""
+    file = f"{name}/{NOTICES}"
+    found = dict(defined.deprecated) if defined else {}
+    try:
+        told = Notices.of(contents.get(file), place.path(file)).deprecated
+    except AilabError as error:
+        problems[name].append(str(error))
+        return found
+    return found | {version: str(one) for version, one in told.items()}
 
 
 def _manifest(content: bytes, where: str, name: str, version: str) -> Manifest:
@@ -172,6 +199,7 @@ def _define(definition: Definition, problems: list[str]) -> Defined | None:
         columns=tuple(describe_columns(found.schema)),
         splits=tuple(found.splits),
         release_notes=dict(found.release_notes),
+        deprecated=dict(found.deprecated),
     )
 
 

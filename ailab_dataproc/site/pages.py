@@ -8,6 +8,7 @@ from typing import Any
 
 from ailab_dataproc import storage
 from ailab_dataproc.backends import BACKENDS
+from ailab_dataproc.checked import read_checks, spoken
 from ailab_dataproc.describing import ways_to_load
 from ailab_dataproc.errors import AilabError, MissingLibrary, NotPrepared
 from ailab_dataproc.manifest import Manifest, Prepared
@@ -51,6 +52,7 @@ class Page:
     location: str
     load: tuple[tuple[str, str], ...]  # a backend, and a line of code
     sample: Sample | None
+    checks: tuple[tuple[str, str, str], ...]  # name, result, and what was found
     versions: tuple[VersionLine, ...]
     made_by: str  # the function
     made_from: tuple[Link, ...]
@@ -101,6 +103,7 @@ def defined_page(entry: Entry) -> Page:
         location="",
         load=(),
         sample=None,
+        checks=(),
         versions=_versions(entry, None),
         made_by="",
         made_from=(),
@@ -138,6 +141,7 @@ def version_page(entry: Entry, version: Version, settings: Settings, *, samples:
         location=prepared.folder.url,
         load=tuple(lines.items()),
         sample=_sample(entry, prepared, split, problems) if samples and newest and split else None,
+        checks=_checks(entry, prepared, problems),
         versions=_versions(entry, manifest),
         made_by=manifest.lineage.function if manifest.lineage else "",
         made_from=version.made_from,
@@ -187,6 +191,17 @@ def _statistics(prepared: Prepared, problems: list[str]) -> tuple[str, dict[str,
     except AilabError as error:
         problems.append(str(error))
         return split, None
+
+
+def _checks(entry: Entry, prepared: Prepared, problems: list[str]) -> tuple[tuple[str, str, str], ...]:
+    """What the checks found; of columns with personal data, only how many rows."""
+    try:
+        found = read_checks(prepared)
+    except AilabError as error:
+        problems.append(str(error))
+        return ()
+    told = [{**one, "first": []} if entry.personal.intersection(one["columns"]) else one for one in found]
+    return tuple((one["name"], one["result"], spoken(one)) for one in told)
 
 
 def _sample(entry: Entry, prepared: Prepared, split: str, problems: list[str]) -> Sample | None:

@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from ailab_dataproc import catalog, storage
 from ailab_dataproc.errors import AilabError, StorageFailed
+from ailab_dataproc.notices import NOTICES
 from ailab_dataproc.settings import Settings
 from ailab_dataproc.site.building import DEFAULT, Built, build, ignore_interrupts
 from ailab_dataproc.site.folder import STATE
@@ -158,9 +159,12 @@ def serve(
 
 
 def signature(settings: Settings) -> str:
-    """Changes when a version comes or goes, or a definition is edited; a listing, no file is read."""
+    """Changes when a version comes or goes or is deprecated, or a definition is edited. Reads no manifest."""
     place = storage.folder(settings.data_dir, settings.storage_options)
-    seen = [f"{name} {versions}" for name, versions in version_folders(place)]
+    there = dict(version_folders(place))
+    seen = [f"{name} {versions}" for name, versions in there.items()]
+    notices = place.read_many(f"{name}/{NOTICES}" for name, versions in there.items() if versions)
+    seen += [f"{file} {content!r}" for file, content in notices.items()]
     try:
         paths = [one.path for one in catalog.definitions(settings).values()]
     except AilabError as error:
