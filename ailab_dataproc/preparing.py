@@ -12,7 +12,7 @@ from ailab_dataproc.notices import follow, warn
 from ailab_dataproc.preparation.downloads import Cache, cache_folder
 from ailab_dataproc.preparation.options import FORMATS, Options
 from ailab_dataproc.preparation.pipeline import prepare_dataset
-from ailab_dataproc.preparation.tasks import find_sources
+from ailab_dataproc.preparation.tasks import find_sources, settled
 from ailab_dataproc.preparation.trial import trial_folder, trial_of
 from ailab_dataproc.references import Reference
 from ailab_dataproc.report import Report
@@ -63,6 +63,7 @@ def prepare(  # noqa: PLR0913 - all but the first have a name and a default
     place = storage.folder(data_dir or settings.data_dir, settings.storage_options)
     if limit is not None:
         downloads = Cache(cache_folder(place, settings.downloads), settings.storage_options or {}, progress)
+        found = settled(found, downloads)
         found = trial_of(found, find_sources(found, given, settings.storage_options, downloads), limit)
         given, place = {}, trial_folder(place)
         (place / found.name).remove()

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ailab_dataproc import storage
-from ailab_dataproc.errors import InvalidRequest, NotPrepared, require, unknown
-from ailab_dataproc.manifest import list_names, list_versions, read_manifest
+from ailab_dataproc.errors import InvalidRequest, require, unknown
+from ailab_dataproc.manifest import list_names, read_manifest, read_versions
+from ailab_dataproc.references import Reference
 from ailab_dataproc.settings import Settings, load_settings
 from ailab_dataproc.storage import Folder
 
@@ -98,25 +99,14 @@ class Builders:
         known = list_names(place)
         if name not in known:
             raise unknown("dataset", _tfds_name(name), map(_tfds_name, known), where=place.url)
-        folder = place / name / _newest(list_versions(place, name), version, name)
+        versions, wanted = read_versions(place, name), Reference.parse(name, str(version) if version else None)
+        folder = place / name / wanted.choose(versions.there, versions.notices.deprecated)
         formats = read_manifest(folder).formats
         if "tfrecord" not in formats:
             raise InvalidRequest(
                 f"{name}: was prepared as {' and '.join(formats)}, TFDS reads tfrecord. Prepare it with both formats."
             )
         return tfds.builder_from_directory(folder.url)
-
-
-def _newest(versions: list[str], asked: str | None, name: str) -> str:
-    """The newest version that fits ``1.2.0`` or ``1.*.*``."""
-    import tensorflow_datasets as tfds
-
-    if not versions:
-        raise NotPrepared(f"{name}: no version is prepared. Prepare it first.")
-    fitting = [one for one in versions if asked is None or tfds.core.Version(one).match(str(asked))]
-    if not fitting:
-        raise unknown("version", str(asked), versions, where=name)
-    return fitting[-1]
 
 
 def _tfds_name(name: str) -> str:
