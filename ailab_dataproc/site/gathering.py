@@ -13,7 +13,8 @@ from ailab_dataproc import catalog, storage
 from ailab_dataproc.catalog import Definition
 from ailab_dataproc.columns import describe_columns
 from ailab_dataproc.errors import AilabError, DamagedData
-from ailab_dataproc.manifest import MANIFEST, Manifest, Origin, parse_manifest, walk
+from ailab_dataproc.lineage import Origin
+from ailab_dataproc.manifest import MANIFEST, Manifest, parse_manifest, walk
 from ailab_dataproc.notices import NOTICES, Notices
 from ailab_dataproc.settings import Settings
 from ailab_dataproc.site.pictures import lineage
