@@ -12,12 +12,16 @@ from pathlib import Path
 import pytest
 from lab import lab
 
+from ailab_dataproc.bridge.features import FEATURES
 from ailab_dataproc.schema import CONTRACTS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-_PAGES = ("README.md", "benchmarks/README.md", "docs/clusters.md", "docs/jobs.md")
+_DOCS = tuple(f"docs/{name}.md" for name in ("catalog", "clusters", "datasets", "jobs", "tfds", "versions"))
+_RUN = ("README.md", "docs/datasets.md", "docs/tfds.md", "docs/catalog.md")  # in this order
+_PAGES = ("README.md", "benchmarks/README.md", *_DOCS)
 PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in _PAGES}
+_TEXT = "\n".join(PAGES[name] for name in _RUN)
 TABLES = PAGES["benchmarks/README.md"]
 MEASURED = README + TABLES
 BASKETS = '{"id": 1, "items": [3, 4], "prices": [10.0, 2.5]}\n{"id": 2, "items": [], "prices": []}\n'
@@ -25,7 +29,7 @@ BASKETS = '{"id": 1, "items": [3, 4], "prices": [10.0, 2.5]}\n{"id": 2, "items":
 
 def blocks(marker: str) -> list[tuple[str, str, str]]:
     """The code blocks behind a comment such as ``<!-- run -->``: argument, language, text."""
-    return re.findall(rf"<!-- {marker}(?:: ([^>]*?))? -->\n+```(\w+)\n(.*?)```", README, re.DOTALL)
+    return re.findall(rf"<!-- {marker}(?:: ([^>]*?))? -->\n+```(\w+)\n(.*?)```", _TEXT, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +102,11 @@ def test_the_tables_of_a_benchmark_are_made_from_its_results(suite):
     lines = [line for line in shown.splitlines() if line.startswith("|")]
     assert lines
     assert [line for line in lines if line not in MEASURED] == []
+
+
+def test_the_table_of_tfds_features_is_that_of_the_bridge():
+    for one in FEATURES:
+        assert f"| {one.feature} | {one.arrow} | {one.note} |" in PAGES["docs/tfds.md"]
 
 
 def test_the_files_of_results_that_the_tables_name_are_there():
