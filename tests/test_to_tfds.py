@@ -86,7 +86,7 @@ def test_a_dataset_that_is_called_as_one_of_tfds_own_is_read_by_its_version(data
     ("name", "error", "told"),
     [
         ("products/ad.click", UnknownName, "no dataset 'products/ad.click'. Did you mean 'products/ad.clicks'"),
-        ("products/ad.clicks:3.*.*", UnknownName, r"no version '3\.\*\.\*'\. There is: 1\.0\.0, 1\.10\.0"),
+        ("products/ad.clicks:3.*.*", UnknownName, r"no version matches '3\.\*\.\*'\. There is: 1\.10\.0, 1\.0\.0"),
         ("products/only_parquet", InvalidRequest, "was prepared as parquet, TFDS reads tfrecord"),
         ("solo/rate=3", InvalidRequest, "got rate, which a prepared dataset doesn't take"),
     ],
