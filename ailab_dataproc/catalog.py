@@ -164,15 +164,13 @@ def _files(root: Path, problems: list[Problem]) -> Iterator[Path]:
 
 def _places(settings: Settings, problems: list[Problem]) -> Iterator[Place]:
     yield Place(Path(__file__).parent / "datasets", "ailab_dataproc", f"ailab_dataproc {__version__}")
-    for entry in metadata.entry_points(group=ENTRY_POINTS):
+    # In an order of their own: metadata's is that of the folders on the disk.
+    for entry in sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda one: (one.value, one.name)):
         origin = entry.dist.name if entry.dist else entry.name
         package = f"{origin} {entry.dist.version}" if entry.dist else ""
         try:
             yield from [Place(folder, origin, package) for folder in _folders(entry.value)]
-        except (
-            Exception,
-            SystemExit,
-        ) as error:  # whatever the import system or a package's own code raises: the others still work
+        except (Exception, SystemExit) as error:  # whatever a package's own code raises: the others still work
             told = str(error) if isinstance(error, AilabError) else f"{type(error).__name__}: {error}"
             where = f"entry point {entry.name!r} of {origin}"
             advice = f"Install {origin} again, or remove it."
