@@ -95,7 +95,7 @@ def test_the_table_of_types_is_the_contract_of_the_code():
 
 
 @pytest.mark.parametrize(
-    "suite", ["prepare", "batches", "cpu", "workers", "plan", "memory", "dtypes", "transform", "load"]
+    "suite", ["prepare", "batches", "cpu", "workers", "checks", "plan", "memory", "dtypes", "transform", "load"]
 )
 def test_the_tables_of_a_benchmark_are_made_from_its_results(suite):
     shown = run(ROOT, [sys.executable, f"benchmarks/{suite}.py", "--show"]).stdout
