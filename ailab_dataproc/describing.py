@@ -38,9 +38,9 @@ def list_datasets(settings: Settings) -> list[dict[str, Any]]:
 
 def list_problems(settings: Settings) -> list[dict[str, Any]]:
     """What keeps definitions from being seen, a dict each with the keys of `list_datasets`; its ``name`` is None."""
-    empty = {"name": None, "version": None, "rows": None, "defined_version": None, "owner": "", "description": ""}
-    found = catalog.look(settings).problems
-    return [{**empty, "where": one.where, "package": None, "problem": one.what} for one in found]
+    none: dict[str, Any] = dict.fromkeys(("name", "version", "rows", "defined_version", "package"))
+    empty = {**none, "owner": "", "description": "", "deprecated": {}}
+    return [{**empty, "where": one.where, "problem": one.what} for one in catalog.look(settings).problems]
 
 
 def describe(reference: str, settings: Settings) -> dict[str, Any]:
