@@ -13,6 +13,7 @@ from ailab_dataproc import __version__
 from ailab_dataproc.dataset import Dataset, check_name
 from ailab_dataproc.definition import run_file
 from ailab_dataproc.errors import AilabError, InvalidDefinition, UnknownName, unknown
+from ailab_dataproc.references import Reference
 from ailab_dataproc.settings import Settings
 
 ENTRY_POINTS = "ailab_dataproc.datasets"  # each names a package whose folder holds definitions
@@ -123,6 +124,20 @@ def find(name: str, settings: Settings) -> Dataset:
         UnknownName: there is none, with the nearest names.
     """
     return definition(name, settings).load()
+
+
+def of_version(asked: Reference, settings: Settings) -> tuple[Definition, Dataset]:
+    """A definition and its dataset, which must be of the version that is asked for, if one is.
+
+    Raises:
+        UnknownName: there is no such dataset, or it is of another version.
+    """
+    known = definition(asked.name, settings)
+    found = known.load()
+    if not asked.matches(found.version):
+        hint = "Its definition makes no other."
+        raise unknown("version", asked.version, [found.version], where=asked.name, hint=hint)
+    return known, found
 
 
 def definition(name: str, settings: Settings) -> Definition:

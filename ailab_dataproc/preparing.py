@@ -7,7 +7,7 @@ from typing import Any
 
 from ailab_dataproc import catalog, storage
 from ailab_dataproc.dataset import Dataset
-from ailab_dataproc.errors import InvalidRequest, unknown
+from ailab_dataproc.errors import InvalidRequest
 from ailab_dataproc.notices import follow, warn
 from ailab_dataproc.preparation.downloads import Cache, cache_folder
 from ailab_dataproc.preparation.options import FORMATS, Options
@@ -84,10 +84,5 @@ def _defined(reference: Reference, settings: Settings) -> tuple[Dataset, str, st
             f"{reference}: a pattern stands for versions that are prepared, and prepare makes the one of the "
             f"definition. Leave out :{reference.version}."
         )
-    known = catalog.definition(reference.name, settings)
-    found = known.load()
-    if reference.version and reference.version != found.version:
-        raise unknown(
-            "version", reference.version, [found.version], where=found.name, hint="Its definition makes no other."
-        )
+    known, found = catalog.of_version(reference, settings)
     return found, str(known.path), known.package

@@ -17,7 +17,7 @@ from ailab_dataproc.catalog import Definition
 from ailab_dataproc.columns import meaning, stated_pii
 from ailab_dataproc.dataset import Dataset
 from ailab_dataproc.download import SCHEME
-from ailab_dataproc.errors import AilabError, unknown
+from ailab_dataproc.errors import AilabError
 from ailab_dataproc.references import Reference
 from ailab_dataproc.reviewing.findings import ERROR, Finding, Review, error, warning
 from ailab_dataproc.reviewing.repeating import read_twice
@@ -40,12 +40,8 @@ def review(reference: str, settings: Settings, sources: Mapping[str, Sequence[st
     Raises:
         InvalidDefinition: it can't be loaded at all.
     """
-    asked = Reference.parse(reference)
-    name = asked.name
-    definition = catalog.definition(name, settings)
-    dataset = definition.load()
-    if asked.version and not asked.matches(dataset.version):
-        raise unknown("version", asked.version, [dataset.version], where=name, hint="Its definition makes no other.")
+    definition, dataset = catalog.of_version(Reference.parse(reference), settings)
+    name = dataset.name
     rows = read_twice(name, settings.data_dir, sources or {})
     found = [
         *_open_places(definition),
