@@ -153,7 +153,7 @@ def _builder(
         .issuer_name(names[1])
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(_now() - _SKEW)
+        .not_valid_before(now() - _SKEW)
         .not_valid_after(until)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
@@ -207,8 +207,9 @@ def _new_key() -> EllipticCurvePrivateKey:
 
 
 def _until(days: int) -> datetime.datetime:
-    return _now() + datetime.timedelta(days=days)
+    return now() + datetime.timedelta(days=days)
 
 
-def _now() -> datetime.datetime:
+def now() -> datetime.datetime:
+    """The time, as certificates have it."""
     return datetime.datetime.now(datetime.UTC)

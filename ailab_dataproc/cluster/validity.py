@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ailab_dataproc.cluster.certificates import CA, CA_KEY, CERT, KEY
+from ailab_dataproc.cluster.certificates import CA, CA_KEY, CERT, KEY, now
 from ailab_dataproc.cluster.pem import read_certificates, read_key
 from ailab_dataproc.errors import SettingsError, require
 
@@ -95,7 +95,7 @@ def _faults(file: Path, found: x509.Certificate, signers: Sequence[x509.Certific
     left = _days(found)
     if left < 0:
         yield f"it expired {-left} day{'s' * (left != -1)} ago"
-    if found.not_valid_before_utc > _now():
+    if found.not_valid_before_utc > now():
         yield f"it is good from {found.not_valid_before_utc.isoformat(timespec='minutes')} on (is the clock right?)"
     if file.name != CA and not any(_signed_by(found, signer) for signer in signers):
         yield f"it was not signed by the {CA} beside it"
@@ -118,8 +118,4 @@ def _signed_by(found: x509.Certificate, signer: x509.Certificate) -> bool:
 
 
 def _days(found: x509.Certificate) -> int:
-    return (found.not_valid_after_utc - _now()) // datetime.timedelta(days=1)
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
+    return (found.not_valid_after_utc - now()) // datetime.timedelta(days=1)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from ailab_dataproc.commands.watching import STYLES, lasted
+from ailab_dataproc.commands.watching import STYLES, lasted, since
 from ailab_dataproc.progressing import told
 from ailab_dataproc.report import count_bytes
 from ailab_dataproc.tables import bare_table, console
@@ -100,7 +100,7 @@ def _progress(one: Status) -> str:
 def _age(created: str) -> str:
     if not created:
         return ""
-    seconds = max(0.0, (datetime.now(UTC) - datetime.fromisoformat(created)).total_seconds())
+    seconds = since(created)
     for length, unit in _AGES:
         if seconds >= length:
             return f"{seconds // length:.0f} {unit}"

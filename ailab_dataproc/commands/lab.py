@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ailab_dataproc.commands.options import json_option
+from ailab_dataproc.commands.watching import since
 
 if TYPE_CHECKING:
     from ailab_dataproc.cluster.lab.scheduler import Seen
@@ -219,9 +219,8 @@ def _print_workers(seen: Seen) -> None:
         click.echo(f"jobs that no worker has yet: {' '.join(seen.waiting)}")
 
 
-def _age(since: str) -> str:
-    seconds = int((datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(since)).total_seconds())
-    days, rest = divmod(max(seconds, 0), 86_400)
+def _age(began: str) -> str:
+    days, rest = divmod(int(since(began)), 86_400)
     hours, rest = divmod(rest, 3600)
     minutes, seconds = divmod(rest, 60)
     if days:

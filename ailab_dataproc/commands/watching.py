@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ailab_dataproc.jobs.amounts import seconds_since
 from ailab_dataproc.program import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -70,16 +71,17 @@ def lasted(seconds: float) -> str:
 
 def seconds_of(status: Status) -> float:
     """How long its attempt runs, or how long it waits for one."""
-    return _since(status.created) if status.seconds is None else status.seconds
+    return since(status.created) if status.seconds is None else status.seconds
 
 
 def age(status: Status) -> float:
     """Seconds since it ended; of one that is lost, since it began or was submitted."""
-    return _since(status.ended or status.started or status.created)
+    return since(status.ended or status.started or status.created)
 
 
-def _since(time: str) -> float:
-    return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds())
+def since(time: str) -> float:
+    """Seconds since a time in ISO 8601; none where another machine's clock is ahead."""
+    return max(0.0, seconds_since(time, datetime.now(UTC)))
 
 
 def _watch(jobs: Sequence[Job], deadline: float | None) -> list[Status]:
