@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import linecache
@@ -212,8 +213,15 @@ def prepared(data_dir, name) -> Prepared:
 @pytest.fixture
 def narrow(tmp_path):
     """A cluster of one worker that may take 200 MB, and a client of it."""
+    with limited(tmp_path, "200MB") as client:
+        yield client
+
+
+@contextlib.contextmanager
+def limited(tmp_path, memory):
+    """A client of a cluster of one worker that may take so much memory."""
     with lab(tmp_path, workers=0) as made:
-        made.add_worker("--memory-limit", "200MB")
+        made.add_worker("--memory-limit", memory)
         with Client(made.address) as client:
             client.wait_for_workers(1, timeout=60)
             yield client
@@ -351,11 +359,14 @@ def test_a_worker_with_little_memory_refuses_an_eager_backend_though_its_machine
     assert "half of the free memory is" in str(job.exception())
 
 
-def test_auto_is_decided_for_the_memory_of_the_worker(submit, clicks, narrow):
+def test_auto_is_decided_for_the_memory_of_the_worker(submit, clicks, tmp_path):
     def kind(frame):
         return type(frame).__module__.split(".")[0]
 
-    grown(clicks, 20_000)
+    # Half of 2 GB is too little for pandas, the whole of it enough for one shard of Dask, whatever the worker has
+    # imported: that is a tenth of 2 GB, and would be all of a small limit.
+    grown(clicks, 590_000)
     assert adp.plan("test/clicks").backend == "pandas"
-    job = submit(kind, "test/clicks", cluster=narrow.scheduler.address)
-    assert job.result() == "dask", job.logs()
+    with limited(tmp_path, "2GB") as client:
+        job = submit(kind, "test/clicks", cluster=client.scheduler.address)
+        assert job.result() == "dask", job.logs()
