@@ -62,6 +62,10 @@ class JobFailed(AilabError, RuntimeError):
     """A job without a result: it failed, was cancelled, or got lost."""
 
 
+class TrackingFailed(AilabError, RuntimeError):
+    """A tracking server or a registry that can't be reached, refuses, or doesn't know what was asked for."""
+
+
 class MissingLibrary(AilabError, ImportError):
     """An optional library that isn't installed; the message has the pip line."""
 
