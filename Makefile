@@ -2,6 +2,7 @@
 # One .venv serves all targets. It is brought up to date when pyproject.toml changes, and mended after an interrupted install.
 
 PYTHON ?= python3
+TESTERS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
@@ -17,8 +18,9 @@ venv: $(VENV)/.all
 demo: $(VENV)/.all
 	$(BIN)/ailab-dataproc demo
 
+# Much of the time tests wait for processes that start or are killed: a few at once, a file never in two of them.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -26,9 +26,9 @@ CLICKS = pa.schema(
 
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch, tmp_path_factory):
-    """No setting of the person who runs the tests is seen."""
+    """No setting of the person who runs the tests is seen, nor the width of their terminal."""
     for name in list(os.environ):
-        if name.startswith("AILAB_"):
+        if name.startswith(("AILAB_", "MLFLOW_")) or name in ("COLUMNS", "LINES"):
             monkeypatch.delenv(name)
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))

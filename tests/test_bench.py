@@ -229,10 +229,10 @@ def test_memory_that_is_too_small_is_told_before_it_starts(tmp_path):
 
 
 def test_a_clock_sees_the_memory_and_the_work_of_child_processes():
-    code = "x = bytearray(150_000_000); n = sum(range(8_000_000)); import time; time.sleep(0.4)"
+    code = "x = bytearray(600_000_000); n = sum(range(8_000_000)); import time; time.sleep(0.4)"
     with clock.Clock() as found:
         subprocess.run([sys.executable, "-c", code], check=True)
-    assert found.added_memory > 140e6
+    assert found.added_memory > 400e6  # this process gives some of its own back meanwhile
     assert found.cpu_seconds > 0.05
 
 

@@ -140,5 +140,5 @@ def test_pii_false_is_no_other_version(make, tmp_path):
 def test_the_table_is_for_people(tmp_path, monkeypatch):
     monkeypatch.setenv("AILAB_DATA_DIR", str(tmp_path))
     done = CliRunner().invoke(cli, ["check", "image_classification/digits"], catch_exceptions=False)
-    assert done.exit_code == 0
+    assert done.exit_code == 0, done.output
     assert done.stdout.splitlines()[-1] == "image_classification/digits:1.0.0: 1 warning"

@@ -126,7 +126,7 @@ def _source(text: str, module: str, project: Path | None) -> Path | None:
 def _top_level(text: str, file: Path) -> list[str] | None:
     """The names that a module defines; None where that can't be told without running it."""
     try:
-        tree = ast.parse(file.read_bytes())
+        tree = functions.parse(file.read_bytes())
     except SyntaxError as error:
         raise InvalidRequest(f"{text}: {file} is no Python that can be run ({error}). Mend it.") from error
     found = []

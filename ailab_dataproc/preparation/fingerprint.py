@@ -7,7 +7,6 @@ import functools
 import hashlib
 import inspect
 import json
-import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -20,12 +19,11 @@ from ailab_dataproc import storage, urls
 from ailab_dataproc.columns import is_pii, labels, shape
 from ailab_dataproc.dataset import Dataset, Source
 from ailab_dataproc.errors import InvalidDefinition, StorageFailed
-from ailab_dataproc.functions import Known
+from ailab_dataproc.functions import Known, parse
 from ailab_dataproc.lineage import Lineage
 from ailab_dataproc.preparation.tasks import Layout, Task
 from ailab_dataproc.splitting import Pooled
 
-_parsing = threading.Lock()  # CPython 3.11 raises SystemError where two threads parse at once (gh-106905)
 _PLAIN = (bool, int, float, str, bytes, tuple, list, dict, frozenset)
 _DOCUMENTATION = frozenset({"owner", "description", "citation", "license", "homepage", "release_notes", "deprecated"})
 
@@ -187,10 +185,7 @@ def _source_of(function: Any) -> str:
 
 
 def _stripped(source: str) -> str:
-    with _parsing:
-        tree = ast.parse(source)
-    tree = _WithoutDocumentation().visit(tree)
-    return ast.unparse(tree)
+    return ast.unparse(_WithoutDocumentation().visit(parse(source)))
 
 
 class _WithoutDocumentation(ast.NodeTransformer):
