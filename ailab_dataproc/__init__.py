@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ailab_dataproc.comparing import diff
     from ailab_dataproc.dataset import Dataset, Source
     from ailab_dataproc.download import Download
+    from ailab_dataproc.experiment.tracking import track
     from ailab_dataproc.jobs.job import Job
     from ailab_dataproc.jobs.listing import list_jobs
     from ailab_dataproc.jobs.submitting import submit
@@ -59,6 +60,7 @@ _PUBLIC = {
     "submit": "jobs.submitting",
     "Job": "jobs.job",
     "list_jobs": "jobs.listing",
+    "track": "experiment.tracking",
 }
 
 __all__ = [
@@ -87,6 +89,7 @@ __all__ = [
     "read_csv",
     "register_with_tfds",
     "submit",
+    "track",
     "transform",
     "transform_graph",
 ]

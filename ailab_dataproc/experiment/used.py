@@ -8,6 +8,7 @@ from typing import Any
 
 from ailab_dataproc.errors import InvalidRequest
 from ailab_dataproc.planning import Plan
+from ailab_dataproc.report import Report
 from ailab_dataproc.settings import Settings, load_settings
 
 
@@ -43,6 +44,8 @@ class Used:
             return data
         if isinstance(data, Plan):
             return cls._of_plan(data)
+        if isinstance(data, Report):
+            return cls.of(data.dataset, split="+".join(data.rows) or split, settings=settings)
         if isinstance(data, str):
             from ailab_dataproc.loading import plan
 
