@@ -138,7 +138,9 @@ def _told(error: Any) -> str:
     if status == 403:
         return f"{place()} refuses it to you (403). Ask the platform team for access."
     cause = error.__cause__ or error.__context__
-    if isinstance(cause, Timeout):
+    if isinstance(cause, Timeout) or "timed out" in str(
+        cause
+    ):  # which is a ConnectionError where it wasn't tried again
         return f"{place()} gave no answer in time. {_ADVICE}"
     if isinstance(cause, RequestException):
         found = _REASON.search(str(cause))
