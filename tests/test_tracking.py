@@ -100,7 +100,7 @@ def test_the_page_of_the_run_shows_the_line_of_the_report():
         adp.load(NAME, split="train", backend="pandas")
         used = adp.track(context="train")
     tags = mlflow.get_run(run.info.run_id).data.tags
-    assert tags[f"data.train.{used.digest[:8]}"] == str(adp.last_report())
+    assert tags[f"data.{used.digest[:6]}"] == f"train: {adp.last_report()}"
 
 
 def test_schema_and_profile_are_shown_with_meanings_and_units():
@@ -110,7 +110,8 @@ def test_schema_and_profile_are_shown_with_meanings_and_units():
     schema = json.loads(told["schema"])
     assert schema["mlflow_colspec"][2] == {"name": "word", "type": "string", "required": False}
     assert {"name": "price", "type": "float", "meaning": "winning bid", "unit": "JPY"} in schema["columns"]
-    assert json.loads(told["profile"])["num_rows"] == 20
+    profile = json.loads(told["profile"])
+    assert (profile["split"], profile["num_rows"], profile["num_columns"]) == ("test", 20, 3)
 
 
 def test_mlflow_finds_the_source_by_its_entry_point():

@@ -54,17 +54,29 @@ def entity(used: Used, known: Known | None) -> Any:
     if known:
         names = used.columns or tuple(known.selected.selection.schema.names)
         columns = pa.schema([known.selected.selection.schema.field(name) for name in names])
-    profile = {"num_rows": used.rows, "num_bytes": used.bytes}
-    if columns is not None:
-        profile["num_columns"] = len(columns)
     return Dataset(
         name=used.reference,
         digest=used.digest,
         source_type=TYPE,
         source=AilabDatasetSource(used).to_json(),
         schema=None if columns is None else schema_text(columns),
-        profile=json.dumps(profile),
+        profile=json.dumps(_profile(used, columns), ensure_ascii=False),
     )
+
+
+def _profile(used: Used, columns: pa.Schema | None) -> dict[str, Any]:
+    """What MLflow's page shows above the columns: what is the same for all runs with these data, and no more."""
+    found = {
+        "split": used.split,
+        "num_rows": used.rows,
+        "num_columns": 0 if columns is None else len(columns),
+        "num_bytes": used.bytes,
+        "filters": cut(used.filters),
+        "draw": used.draw,
+        "made_from": "; ".join(used.made_from),
+        "fingerprint": used.fingerprint,
+    }
+    return {key: value for key, value in found.items() if value or key == "num_rows"}
 
 
 def schema_text(schema: pa.Schema) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from typing import Any
 
@@ -89,9 +88,9 @@ def _active(what: str, library: Any) -> str:
 
 def _of_run(used: Used, context: str, line: str) -> dict[str, str]:
     """What the page of the run shows: a line for each of its data."""
-    name = ".".join(filter(None, ["data", re.sub(r"[^\w .:/-]", "_", context)[:100], used.digest[:8]]))
     job = os.environ.get("AILAB_JOB")
-    return {name: describing.cut(line)} | ({"ailab.job": job} if job else {})
+    told = describing.cut(": ".join(filter(None, [context, line])))
+    return {f"data.{used.digest[:6]}": told} | ({"ailab.job": job} if job else {})
 
 
 def _log(client: Any, run_id: str, data: tuple[Any, dict[str, str]], of_run: dict[str, str]) -> None:
