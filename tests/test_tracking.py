@@ -114,6 +114,14 @@ def test_schema_and_profile_are_shown_with_meanings_and_units():
     assert (profile["split"], profile["num_rows"], profile["num_columns"]) == ("test", 20, 3)
 
 
+def test_rows_that_nobody_has_counted_are_at_most_so_many():
+    filters = [("price", ">", 3)]
+    with mlflow.start_run() as run:
+        adp.track(adp.plan(NAME, split="train", filters=filters), context="plan")
+        adp.track(adp.load(NAME, split="train", filters=filters, backend="pandas", columns=["user"]), context="load")
+    assert [one["tags"]["rows"] for one in inputs(run)] == ["67", "at most 80"]
+
+
 def test_mlflow_finds_the_source_by_its_entry_point():
     with mlflow.start_run() as run:
         adp.track(adp.plan(NAME, split="test", columns=["word", "price"]))
@@ -289,6 +297,32 @@ def test_the_run_of_a_job_names_the_job(monkeypatch):
     tags = inputs(run)[0]["tags"]
     assert (tags["job"], tags["cluster"]) == ("clicks-7f3a", "tls://shared:8786")
     assert mlflow.get_run(run.info.run_id).data.tags["ailab.job"] == "clicks-7f3a"
+
+
+def test_a_job_tracks_what_it_used(start, tmp_path, store, folder):
+    (tmp_path / "training.py").write_text(
+        "import ailab_dataproc as adp, mlflow\n"
+        "def train():\n"
+        "    adp.load('test/clicks:1.0.0', split='test', backend='arrow')\n"
+        "    with mlflow.start_run() as run:\n"
+        "        adp.track(strict=True)\n"
+        "    return run.info.run_id\n"
+    )
+    start(1)
+    with adp.connect():
+        job = adp.submit("training:train", code=tmp_path, env={"MLFLOW_TRACKING_URI": store})
+        run_id = job.result(timeout=120)
+    [used] = adp.data_of(run_id)
+    assert used.split == "test"
+    assert mlflow.get_run(run_id).data.tags["ailab.job"] == job.id
+
+
+def test_a_job_without_a_tracking_server_is_warned(monkeypatch):
+    monkeypatch.setenv("AILAB_JOB", "clicks-7f3a")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    mlflow.set_tracking_uri(None)
+    with pytest.warns(UserWarning, match="this job knows no tracking server"):
+        assert adp.track(NAME) is None
 
 
 # Back to the data

@@ -68,7 +68,7 @@ def _profile(used: Used, columns: pa.Schema | None) -> dict[str, Any]:
     """What MLflow's page shows above the columns: what is the same for all runs with these data, and no more."""
     found = {
         "split": used.split,
-        "num_rows": used.rows,
+        "num_rows": f"at most {used.rows}" if used.at_most else used.rows,
         "num_columns": 0 if columns is None else len(columns),
         "num_bytes": used.bytes,
         "filters": cut(used.filters),
@@ -99,7 +99,7 @@ def tags(used: Used, known: Known | None) -> dict[str, str]:
     found: dict[str, Any] = {
         "split": used.split,
         "fingerprint": used.fingerprint,
-        "rows": f"{used.rows:,}",
+        "rows": _rows(used),
         "columns": ", ".join(used.columns),
         "filters": used.filters,
         "draw": used.draw,
@@ -120,13 +120,17 @@ def line(used: Used, known: Known | None) -> str:
     """The whole in a line, for a run's page."""
     if known and known.report and known.report.step == "load":
         return str(known.report)
-    parts = [used.split, used.draw, f"where {used.filters}" if used.filters else "", f"{used.rows:,} rows"]
+    parts = [used.split, used.draw, f"where {used.filters}" if used.filters else "", f"{_rows(used)} rows"]
     return f"{used.reference}: {', '.join(filter(None, parts))}"
 
 
 def cut(text: str) -> str:
     """A text that fits into a tag."""
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def _rows(used: Used) -> str:
+    return f"{'at most ' * used.at_most}{used.rows:,}"
 
 
 def _planned(plan: Plan) -> Mapping[str, Any]:

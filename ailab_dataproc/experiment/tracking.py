@@ -62,6 +62,11 @@ def _id(run: Any) -> str | None:
 def _write(used: Used, data: Known | Used, run: str | None, context: str) -> None:
     """All that may fail for reasons that are none of a training's; whatever it is becomes `TrackingFailed`."""
     what, library = f"track {used.reference}", mlflow()
+    if os.environ.get("AILAB_JOB") and not library.is_tracking_uri_set():
+        raise TrackingFailed(
+            f"{what}: this job knows no tracking server, and what MLflow writes beside it ends with it. "
+            "Submit it with env={'MLFLOW_TRACKING_URI': …}."
+        )
     try:
         run_id = run or _active(what, library)
         known = describing.known_of(data, used)

@@ -26,7 +26,8 @@ class Used:
     columns: tuple[str, ...] = ()  # that were read; none: all
     filters: str = ""  # for people; without values of personal data
     draw: str = ""  # the sample or limit, for people
-    rows: int = 0  # at most, where filters were applied later
+    rows: int = 0
+    at_most: bool = False  # whether filters may leave fewer rows, since nobody has counted
     bytes: int = 0  # as Arrow
     rows_of: str = ""  # what `load` takes to give the same rows of the split, as JSON; see `knowing.Known`
     rows_hash: str = ""  # of that, also where it isn't kept: too long, or with values of personal data
@@ -62,8 +63,8 @@ class Used:
         name, _, version = known.dataset.partition(":")
         names = tuple(selected.selection.schema.names)
         personal = selected.filters and any(map(is_pii, selected.filters.rows.columns))
-        report = known.report
-        counted = report and known.plan and not report.at_most
+        report = known.report if known.plan else None
+        counted = bool(report and not report.at_most)
         return cls(
             name=name,
             version=version,
@@ -73,7 +74,8 @@ class Used:
             columns=names if len(names) < known.all_columns else (),
             filters=knowing.shown(selected.filters),
             draw=str(selected.draw or ""),
-            rows=sum(report.rows.values()) if counted else selected.need.rows,
+            rows=sum(report.rows.values()) if report and counted else selected.need.rows,
+            at_most=selected.need.filtered and not counted,
             bytes=selected.need.bytes,
             rows_of="" if personal or len(rows_of) > _LONGEST else rows_of,
             rows_hash=knowing.short_hash(rows_of) if rows_of else "",
