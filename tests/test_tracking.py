@@ -8,6 +8,7 @@ import gc
 import http.server
 import importlib
 import json
+import math
 import os
 import socket
 import subprocess
@@ -217,10 +218,10 @@ def test_a_report_is_known_after_a_later_load():
     assert Used.of(report).draw == "limit 7"
 
 
-def test_the_report_of_a_preparation_is_the_whole_version(folder):
+def test_the_report_of_a_preparation_is_the_whole_version_where_it_lies(folder, data_dir):
     report = prepare(
         Dataset(name="test/small", version="1.0.0", schema=CLICKS, splits={"train": [str(folder / "test.csv")]}),
-        data_dir=str(folder / "data"),
+        data_dir=data_dir,
         runner="inline",
         formats=("parquet",),
     )
@@ -400,8 +401,10 @@ def test_a_version_that_was_made_from_something_else_is_an_error(folder, data_di
         Used.of(NAME).load(data_dir=data_dir)
 
 
-def test_a_version_that_is_not_here_is_an_error(tmp_path):
-    with pytest.raises((NotPrepared, UnknownName), match="test/clicks"):
+def test_a_version_that_is_not_here_is_an_error_that_says_where_it_was(tmp_path, folder):
+    with pytest.raises(
+        (NotPrepared, UnknownName), match=rf"test/clicks.* It was used from {folder}/data: pass data_dir="
+    ):
         Used.of(NAME).load(data_dir=str(tmp_path / "empty"))
 
 
@@ -479,7 +482,7 @@ def some_runs(folder):
         mlflow.set_experiment(experiment)
         with mlflow.start_run(run_name=name):
             adp.track(f"test/clicks:{version}", split=split, context="train")
-            mlflow.log_metrics({"auc": 0.75, "loss": 0.5})
+            mlflow.log_metrics({"auc": 0.75, "loss": 0.5 if split == "train" else math.nan})
             time.sleep(0.01)
     with mlflow.start_run(run_name="none"):
         mlflow.log_metric("auc", 0.5)
@@ -532,7 +535,7 @@ def test_the_command_prints_a_line_a_run(some_runs):
     lines = done.stdout.splitlines()
     assert len(lines) == 3
     assert "third" in lines[1]
-    assert "auc=0.75, loss=0.5" in lines[1]
+    assert "auc=0.75, loss=nan" in lines[1]
 
 
 def test_the_command_prints_json(some_runs):

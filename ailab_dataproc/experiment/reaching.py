@@ -14,6 +14,7 @@ from typing import Any
 from ailab_dataproc.errors import TrackingFailed, require
 
 _PATIENCE = 15  # seconds for a first answer: a server that sleeps needs about ten to wake up
+_FILES = ("sqlite:", "file:")  # tracking URIs without a server
 _ADVICE = "See that MLFLOW_TRACKING_URI is right and the server is up."
 _REASON = re.compile(r"\[Errno -?\d+\] ([^\"'()\\]+)|(Failed to resolve '[^']*')|\((?:Caused by )?(SSL\w*)")
 
@@ -63,14 +64,14 @@ def knock(what: str, run_id: str | None = None) -> float:
         run_id: the run that it is about.
 
     Returns:
-        The seconds after which it is given up; infinite where there is no server.
+        The seconds after which it is given up; infinite where there is no server to wait for.
 
     Raises:
         TrackingFailed: the server is down, or refuses.
     """
     address = mlflow().get_tracking_uri()
     if not address.startswith(("http://", "https://")):
-        return math.inf
+        return math.inf if address.startswith(_FILES) or "://" not in address else _PATIENCE
     from mlflow import environment_variables
     from mlflow.utils import credentials, rest_utils
 

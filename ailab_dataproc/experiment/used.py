@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from ailab_dataproc.errors import InvalidRequest, VersionConflict
+from ailab_dataproc.errors import InvalidRequest, NotPrepared, UnknownName, VersionConflict
 from ailab_dataproc.settings import Settings
 
 _LONGEST = 32_000  # characters of filters that are kept; MLflow takes 65,535 of a source
@@ -132,13 +132,7 @@ class Used:
 
     def checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of `load`, after a look at the version's fingerprint."""
-        from ailab_dataproc.loading import open_known
-        from ailab_dataproc.settings import load_settings
-
-        settings = load_settings()
-        if options.get("data_dir"):
-            settings = dataclasses.replace(settings, data_dir=options["data_dir"])
-        prepared = open_known(self.reference, settings)
+        prepared = self._open(options.get("data_dir"))
         found = prepared.manifest.fingerprint
         if found != self.fingerprint:
             raise VersionConflict(
@@ -146,6 +140,22 @@ class Used:
                 f"as it was used from {self.location}. Set AILAB_DATA_DIR (or data_dir=) to where that version lies."
             )
         return {"split": self.split, "columns": list(self.columns) or None, **self._rows(options), **options}
+
+    def _open(self, data_dir: str | None) -> Any:
+        from ailab_dataproc.experiment import knowing
+        from ailab_dataproc.loading import open_known
+        from ailab_dataproc.settings import load_settings
+
+        settings = load_settings()
+        if data_dir:
+            settings = dataclasses.replace(settings, data_dir=data_dir)
+        try:
+            return open_known(self.reference, settings)
+        except (NotPrepared, UnknownName) as error:
+            elsewhere = knowing.root(self.location, self.reference)
+            if elsewhere == settings.data_dir:
+                raise
+            raise type(error)(f"{error} It was used from {elsewhere}: pass data_dir= if you can reach that.") from error
 
     def _rows(self, options: Mapping[str, Any]) -> dict[str, Any]:
         from ailab_dataproc.experiment import knowing
