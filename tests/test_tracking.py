@@ -681,6 +681,14 @@ def test_a_reader_who_may_not_write_is_told():
         assert "refuses it to you (403)" in warned()
 
 
+def test_what_the_server_says_of_a_refusal_is_told():
+    said = "eve@lab.example is not in the lab's whitelist; ask the platform team."
+    body = json.dumps({"error_code": "PERMISSION_DENIED", "message": said}).encode()
+    with answering(403, body=body) as (uri, _):
+        mlflow.set_tracking_uri(uri)
+        assert f"{uri} refuses it to you (403). {said}" in warned()
+
+
 def test_a_page_that_is_no_mlflow_is_told():
     with answering(200, 200) as (uri, _):
         mlflow.set_tracking_uri(uri)

@@ -133,15 +133,15 @@ def _told(error: Any) -> str:
     """What an MlflowException says, in a sentence."""
     from requests.exceptions import RequestException, Timeout
 
-    status = error.get_http_status_code()
+    status, said = error.get_http_status_code(), str(getattr(error, "json", {}).get("message") or "")
+    if said.rstrip(".").lower() == "permission denied":  # MLflow's own, which says no more than the status
+        said = ""
     if status == 401:
-        return f"{place()} does not know who asks (401). Log in, or set MLFLOW_TRACKING_AUTH=ailab."
+        return f"{place()} does not know who asks (401). {said or 'Log in, or set MLFLOW_TRACKING_AUTH=ailab.'}"
     if status == 403:
-        return f"{place()} refuses it to you (403). Ask the platform team for access."
+        return f"{place()} refuses it to you (403). {said or 'Ask the platform team for access.'}"
     cause = error.__cause__ or error.__context__
-    if isinstance(cause, Timeout) or "timed out" in str(
-        cause
-    ):  # which is a ConnectionError where it wasn't tried again
+    if isinstance(cause, Timeout) or "timed out" in str(cause):  # a ConnectionError where it wasn't asked again
         return f"{place()} gave no answer in time. {_ADVICE}"
     if isinstance(cause, RequestException):
         found = _REASON.search(str(cause))

@@ -6,7 +6,7 @@ import os
 import warnings
 from typing import Any
 
-from ailab_dataproc.errors import InvalidRequest, TrackingFailed
+from ailab_dataproc.errors import AilabError, InvalidRequest, TrackingFailed
 from ailab_dataproc.experiment import describing
 from ailab_dataproc.experiment.knowing import Known, know
 from ailab_dataproc.experiment.reaching import asking, mlflow, quickly
@@ -76,6 +76,8 @@ def _write(used: Used, data: Known | Used, run: str | None, context: str) -> Non
         quickly(what, lambda: _log(library.MlflowClient(), run_id, (found, told), of_run), run_id)
     except TrackingFailed:
         raise
+    except AilabError as error:
+        raise TrackingFailed(f"{what}: {error}") from error
     except Exception as error:  # such as a library for logins that can't get a token
         first = next(iter(str(error).splitlines()), "")
         raise TrackingFailed(f"{what}: {type(error).__name__}: {first}") from error
