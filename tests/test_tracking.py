@@ -21,9 +21,11 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from click.testing import CliRunner
 from conftest import CLICKS, clicks
 
 import ailab_dataproc as adp
+from ailab_dataproc.cli import cli
 from ailab_dataproc.columns import column
 from ailab_dataproc.dataset import Dataset
 from ailab_dataproc.errors import InvalidRequest, NotPrepared, TrackingFailed, UnknownName, VersionConflict
@@ -525,9 +527,8 @@ def test_pages_of_runs_are_followed(some_runs, monkeypatch):
 
 
 def command(uri, *args):
-    run = [sys.executable, "-m", "ailab_dataproc", "runs", *args]
-    given = {**os.environ, "MLFLOW_TRACKING_URI": uri, "COLUMNS": "200"}
-    return subprocess.run(run, check=False, capture_output=True, text=True, env=given)
+    mlflow.set_tracking_uri(uri)
+    return CliRunner().invoke(cli, ["runs", *args], env={"COLUMNS": "200"})
 
 
 def test_the_command_prints_a_line_a_run(some_runs):
@@ -546,13 +547,22 @@ def test_the_command_prints_json(some_runs):
 def test_the_command_says_where_no_run_was_found(some_runs):
     done = command(some_runs, "test/klicks")
     assert done.stdout.startswith("No run in sqlite:///")
-    assert done.returncode == 0
+    assert done.exit_code == 0
+
+
+def test_looking_for_runs_makes_no_store(tmp_path):
+    done = command(f"sqlite:///{tmp_path}/mlflow.db", "test/clicks")
+    assert done.stderr == (
+        f"error: runs of test/clicks: there is no {tmp_path}/mlflow.db. Set MLFLOW_TRACKING_URI to where runs are "
+        "tracked.\n"
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_command_ends_with_one_line_where_the_server_is_down():
     with refusing() as uri:
         done = command(uri, "test/clicks")
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert done.stderr.startswith(f"error: runs of test/clicks: {uri} can't be reached (Connection refused).")
     assert done.stderr.count("\n") == 1
 

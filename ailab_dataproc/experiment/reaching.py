@@ -9,7 +9,9 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from ailab_dataproc.errors import TrackingFailed, require
 
@@ -87,6 +89,18 @@ def knock(what: str, run_id: str | None = None) -> float:
         login = logins.get_default_host_creds(address)
         rest.verify_rest_response(rest.http_request(login, path, "GET", params=asked, **once), path)
     return patience
+
+
+def knock_to_read(what: str) -> None:
+    """Ask one question, as `knock`; and where there is no server make no empty store, as MLflow would.
+
+    Raises:
+        TrackingFailed: the server is down, or refuses; or nothing was ever written there.
+    """
+    path = mlflow().get_tracking_uri().partition("sqlite:///")[2]
+    if path and not Path(unquote(path)).exists():
+        raise TrackingFailed(f"{what}: there is no {path}. Set MLFLOW_TRACKING_URI to where runs are tracked.")
+    knock(what)
 
 
 def quickly(what: str, call: Callable[[], None], run_id: str | None = None) -> None:
