@@ -785,3 +785,16 @@ def test_a_version_that_was_made_from_another_names_it(folder, monkeypatch):
     with mlflow.start_run() as run:
         adp.track("test/doubled")
     assert inputs(run)[0]["tags"]["made_from"] == f"{NAME} train"
+
+
+def test_the_rest_api_names_dataset_version_split_and_digest(store, folder):
+    from mlflow.server import app, handlers
+
+    with mlflow.start_run() as run:
+        used = adp.track(adp.load(NAME, split="train", backend="arrow"), context="train")
+    handlers.initialize_backend_stores(store, store, str(folder / "artifacts"))
+    answer = app.test_client().get(f"/api/2.0/mlflow/runs/get?run_id={run.info.run_id}")
+    [found] = answer.json["run"]["inputs"]["dataset_inputs"]
+    tags = {one["key"]: one["value"] for one in found["tags"]}
+    assert (found["dataset"]["name"], found["dataset"]["digest"]) == (NAME, used.digest)
+    assert (tags["split"], tags["backend"], tags["mlflow.data.context"]) == ("train", "arrow", "train")
