@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ailab_dataproc.comparing import diff
     from ailab_dataproc.dataset import Dataset, Source
     from ailab_dataproc.download import Download
+    from ailab_dataproc.experiment.flow import Flow
     from ailab_dataproc.experiment.tracking import track
     from ailab_dataproc.jobs.job import Job
     from ailab_dataproc.jobs.listing import list_jobs
@@ -61,11 +62,13 @@ _PUBLIC = {
     "Job": "jobs.job",
     "list_jobs": "jobs.listing",
     "track": "experiment.tracking",
+    "Flow": "experiment.flow",
 }
 
 __all__ = [
     "Dataset",
     "Download",
+    "Flow",
     "Job",
     "Plan",
     "Report",
