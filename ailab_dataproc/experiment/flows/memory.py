@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from ailab_dataproc.errors import InvalidRequest
@@ -121,7 +121,7 @@ class Memory:
             text=shown(value, name),
             token=digest(self._tokens.of(value, f"{call}: argument {name!r}")),
             made_by=self.makers.of(value, steps),
-            data=[asdict(one) for one in self.names.all_data(value)],
+            data=[one.to_dict() for one in self.names.all_data(value)],
         )
 
 
