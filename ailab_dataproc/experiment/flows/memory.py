@@ -117,9 +117,10 @@ class Memory:
         return digest(self._tokens.of(keeping.given(told, self.store.local), f"{name}: its result"))
 
     def _input(self, call: str, name: str, value: Any, steps: Sequence[Step]) -> Input:
+        token = digest(self._tokens.of(value, f"{call}: argument {name!r}"))
         return Input(
             text=shown(value, name),
-            token=digest(self._tokens.of(value, f"{call}: argument {name!r}")),
+            token=token,
             made_by=self.makers.of(value, steps),
             data=[one.to_dict() for one in self.names.all_data(value)],
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from ailab_dataproc import storage
 from ailab_dataproc.experiment.flows.hashes import Hashes
 from ailab_dataproc.experiment.flows.values import digest
 from ailab_dataproc.settings import Settings
-from ailab_dataproc.storage.lock import locked
+from ailab_dataproc.storage.lock import Held, locked
 
 RECORD, JOB, _FILES, _LAST = "step.json", "job.json", "files", "flow.json"
 
@@ -135,10 +135,23 @@ class Store:
         self.place.write(_LAST, json.dumps(keys, indent=1).encode())
         self.hashes.keep()
 
-    def all(self) -> Iterator[Record]:
-        """All finished steps."""
+    def unused(self, used: Collection[tuple[str, str]], keep: int) -> Iterator[tuple[str, str]]:
+        """Step and key of results, also of unfinished ones, without those that are used and the newest of each step."""
         for step in self.place.names():
-            if not step.startswith(".") and not step.endswith(".json"):
-                names = (self.place / step).names()
-                found = (self.place / step).read_many(f"{key}/{RECORD}" for key in names if not key.startswith("."))
-                yield from (one for one in map(Record.read, found.values()) if one)
+            folder = self.place / step
+            keys = [] if step.startswith(".") or step == _LAST else [key for key in folder.names() if key[0] != "."]
+            found = folder.read_many(f"{key}/{RECORD}" for key in keys)
+            records = {key: Record.read(found.get(f"{key}/{RECORD}", b"")) for key in keys if (step, key) not in used}
+            newest = sorted(records, key=lambda key: one.finished if (one := records[key]) else "", reverse=True)
+            yield from ((step, key) for key in newest[keep:])
+
+    def drop(self, step: str, key: str) -> bool:
+        """Delete a result, unless it is being made."""
+        if (self.place / step / key).exists(JOB) and not (self.place / step / key).exists(RECORD):
+            return False
+        try:
+            with locked(self.place / step, key, f"step {step}", wait=False):
+                self.clear(step, key)
+        except Held:
+            return False
+        return True
