@@ -114,7 +114,7 @@ class Flow:
     def explain(self) -> str:
         """Why each step ran or was remembered, a line a step."""
         return "\n".join(
-            f"{one.label}: ran, {one.why}" if one.ran else f"{one.label}: remembered, of {one.record.finished[:19]}"
+            f"{one.label}: ran, {one.why}" if one.ran else f"{one.label}: remembered, of {one.record.when}"
             for one in self.steps
         )
 

@@ -48,6 +48,11 @@ class Record:
     finished: str  # ISO 8601, UTC
     on: str = ""  # "cluster", or a job's id
 
+    @property
+    def when(self) -> str:
+        """When it was finished, for people."""
+        return f"{self.finished[:19].replace('T', ' ')} UTC"
+
     @classmethod
     def read(cls, content: bytes) -> Record | None:
         """Of a file's content; None of one that is no whole record."""
