@@ -51,7 +51,7 @@ class Keys:
 
     def _fetch(self) -> None:
         try:
-            with urllib.request.urlopen(self._url, timeout=10) as answer:
+            with urllib.request.urlopen(self._url, timeout=10) as answer:  # noqa: S310 - the operator's
                 self._known = json.load(answer)
             self._fetched = time.monotonic()
         except (OSError, ValueError) as error:
@@ -82,13 +82,15 @@ class IapIdentity:
         if not token:
             raise Refused(HTTPStatus.UNAUTHORIZED, "the request did not come through IAP, which signs each.")
         try:
-            header = jwt.decode_header(token)
+            header = jwt.decode_header(token)  # type: ignore[no-untyped-call]
             if header.get("alg") != "ES256" or not isinstance(header.get("kid"), str):
                 raise ValueError("it is not signed with ES256")
             key = self._keys.of(header["kid"])
             if key is None:
                 raise ValueError("its key is none of IAP's")
-            claims = jwt.decode(token, certs=key, audience=self._audience, clock_skew_in_seconds=_SKEW)
+            claims = jwt.decode(  # type: ignore[no-untyped-call]
+                token, certs=key, audience=self._audience, clock_skew_in_seconds=_SKEW
+            )
             if claims.get("iss") != _ISSUER:
                 raise ValueError("its issuer is not IAP")
             email = claims.get("email")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
-from ailab_dataproc.experiment.server.whitelist import Whitelist
+from ailab_dataproc.experiment.server.whitelist import EVERYWHERE, Whitelist
 
 _PREFIX = "ailab-"
 # MLflow's own role `user` may list experiments but not open their runs: both kinds are granted by name.
@@ -27,9 +28,10 @@ def provision(whitelist: Whitelist) -> None:
     store = _store()
     roles = {(role.workspace, role.name): role for role in store.list_roles()}
     for workspace in whitelist.workspaces:
-        for role in _GRANTS:
-            if (workspace, _PREFIX + role) not in roles:
-                roles[workspace, _PREFIX + role] = _role(workspace, role)
+        for role, grants in _GRANTS.items():
+            there = roles.get((workspace, _PREFIX + role))
+            whole = there is not None and _says(there) == set(grants)
+            roles[workspace, _PREFIX + role] = there if whole else _role(workspace, role)
     people = {user.username: (user, held) for user, held in store.list_users_with_roles()}
     for email in whitelist.people:
         if email not in people:
@@ -49,7 +51,7 @@ def make_workspaces(names: Iterable[str]) -> None:
     there = {workspace.name for workspace in store.list_workspaces()}
     for name in names:
         if name not in there:
-            _unless_there(lambda name=name: store.create_workspace(Workspace(name=name)))
+            _unless_there(partial(store.create_workspace, Workspace(name=name)))
 
 
 def set_password(email: str, password: str) -> bool:
@@ -68,37 +70,39 @@ def _store() -> Any:
     return auth.store
 
 
+def _says(role: Any) -> set[tuple[str, str]]:
+    return {(held.resource_type if held.resource_pattern == "*" else "", held.permission) for held in role.permissions}
+
+
 def _role(workspace: str, role: str) -> Any:
     store = _store()
-    _unless_there(lambda: store.create_role(_PREFIX + role, workspace))
+    _unless_there(partial(store.create_role, _PREFIX + role, workspace))
     made = store.get_role_by_name(workspace, _PREFIX + role)
+    for held in store.list_role_permissions(made.id):
+        if held.resource_pattern != "*" or (held.resource_type, held.permission) not in _GRANTS[role]:
+            _unless_there(partial(store.remove_role_permission, held.id))
     for kind, permission in _GRANTS[role]:
-        _unless_there(
-            lambda kind=kind, permission=permission: store.add_role_permission(made.id, kind, "*", permission)
-        )
+        _unless_there(partial(store.add_role_permission, made.id, kind, "*", permission))
     return made
 
 
 def _user(email: str) -> Any:
     store = _store()
-    _unless_there(lambda: store.create_user(email, secrets.token_urlsafe(32)))  # a password that nobody knows
+    _unless_there(partial(store.create_user, email, secrets.token_urlsafe(32)))  # a password that nobody knows
     return store.get_user(email)
 
 
 def _person(user: Any, held: list[Any], whitelist: Whitelist, roles: dict[tuple[str, str], Any]) -> None:
     store = _store()
     wanted = dict(whitelist.people.get(user.username, {}))
-    due = {
-        roles[workspace, _PREFIX + role].id
-        for workspace, role in wanted.items()
-        if (workspace, _PREFIX + role) in roles
-    }
+    wanted.pop(EVERYWHERE, None)
+    due = {roles[workspace, _PREFIX + role].id for workspace, role in wanted.items()}
     for role in held:
         own = not role.name.startswith(_PREFIX)  # what someone has for having made it, or was given by another
         if role.id not in due and not (own and wanted.get(role.workspace) in ("admin", "member")):
-            _unless_there(lambda role=role: store.unassign_role_from_user(user.id, role.id))
+            _unless_there(partial(store.unassign_role_from_user, user.id, role.id))
     for role_id in due - {role.id for role in held}:
-        _unless_there(lambda role_id=role_id: store.assign_role_to_user(user.id, role_id))
+        _unless_there(partial(store.assign_role_to_user, user.id, role_id))
 
 
 def _unless_there(change: Callable[[], Any]) -> None:

@@ -9,9 +9,11 @@ import re
 import secrets
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from ailab_dataproc.errors import InvalidRequest, SettingsError, StorageFailed, TrackingFailed, require
 from ailab_dataproc.experiment.server import whitelist as listed
@@ -89,7 +91,7 @@ def serve(serving: Serving) -> NoReturn:
     _free(serving.host, serving.port)
     arguments = [sys.executable, "-m", "mlflow", "server", *_options(serving)]
     sys.stdout.flush()
-    os.execv(sys.executable, arguments)  # signals then reach MLflow, which ends its workers
+    os.execv(sys.executable, arguments)  # noqa: S606 - signals then reach MLflow, which ends its workers
 
 
 def prepare(serving: Serving) -> None:
@@ -225,22 +227,17 @@ def _shown(uri: str) -> str:
     return re.sub(r"//([^:/@]*):[^@]*@", r"//\1:***@", uri)
 
 
-class _told:
-    """What MLflow's and SQLAlchemy's start raises, in one sentence."""
+@contextmanager
+def _told(serving: Serving) -> Iterator[None]:
+    """What MLflow and SQLAlchemy raise, in one sentence."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
-    def __init__(self, serving: Serving) -> None:
-        self._serving = serving
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
-
-        if isinstance(error, (MlflowException, SQLAlchemyError)):
-            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-            raise TrackingFailed(f"{_shown(self._serving.store)}: the server can't start ({reason}).") from error
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError) as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise TrackingFailed(f"{_shown(serving.store)}: the server can't start ({reason}).") from error
 
 
 def _is_loopback(host: str) -> bool:

@@ -20,8 +20,9 @@ ASK = "the platform team"
 NAME = re.compile(r"[a-z0-9][-a-z0-9]{0,61}[a-z0-9]")  # what MLflow takes as a workspace
 # MLflow's own, and first parts of the server's paths.
 RESERVED = frozenset(
-    "ajax-api api default docs favicon.ico gateway get-artifact graphql health metrics mlflow model-versions redoc "
-    "openapi.json signup static static-files v1 version workspaces".split()
+    {"ajax-api", "api", "default", "docs", "favicon.ico", "gateway", "get-artifact", "graphql", "health", "metrics"}
+    | {"mlflow", "model-versions", "openapi.json", "redoc", "signup", "static", "static-files", "v1", "version"}
+    | {"workspaces"}
 )
 EMAIL = re.compile(r"[a-z0-9][a-z0-9._%+'-]*@[a-z0-9-]+(\.[a-z0-9-]+)+")
 _log = logging.getLogger("ailab_dataproc.whitelist")
@@ -83,7 +84,7 @@ def read(path: Path) -> Whitelist:
         SettingsError: it can't be read, or a line of it can't be right.
     """
     try:
-        found = yaml.load(path.read_text(encoding="utf-8"), Loader=_Strict)  # a SafeLoader
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader=_Strict)  # noqa: S506 - a SafeLoader
     except FileNotFoundError as error:
         raise SettingsError(f"{path}: the whitelist does not exist. Create it, or give its path.") from error
     except yaml.MarkedYAMLError as error:
@@ -172,7 +173,7 @@ class _Strict(yaml.SafeLoader):
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise yaml.MarkedYAMLError(None, None, f"{key!r} is no text as a key", key_node.start_mark)
             if key in seen:
