@@ -1,14 +1,16 @@
-"""Where a run's data came from, as MLflow keeps it: the source of a dataset, which loads the same data again."""
+"""The source of a run's data as MLflow keeps it, which loads them again; MLflow finds it by its entry point."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import Any
+from urllib.parse import parse_qsl, quote, unquote
 
 from mlflow.data.dataset_source import DatasetSource
 
 from ailab_dataproc.experiment.used import Used
+
+TYPE = "ailab"  # of the source
+_SCHEME = "ailab://"
 
 
 class AilabDatasetSource(DatasetSource):
@@ -19,29 +21,35 @@ class AilabDatasetSource(DatasetSource):
 
     @staticmethod
     def _get_source_type() -> str:
-        return "ailab"
+        return TYPE
+
+    @property
+    def uri(self) -> str:
+        """``ailab://name/version?split=…``, from which MLflow makes such a source."""
+        return f"{_SCHEME}{self.used.name}/{self.used.version}?split={quote(self.used.split, safe='[]:')}"
 
     def load(self, **options: Any) -> Any:
-        """The same data again; `options` are those of `load`."""
-        from ailab_dataproc.loading import load
-
-        return load(self.used.reference, split=self.used.split, columns=self.used.columns or None, **options)
+        """Load the same rows and columns again; see `Used.load`."""
+        return self.used.load(**options)
 
     @staticmethod
     def _can_resolve(raw_source: Any) -> bool:
-        return isinstance(raw_source, str) and raw_source.startswith("ailab://")
+        return isinstance(raw_source, str) and raw_source.startswith(_SCHEME)
 
     @classmethod
-    def _resolve(cls, raw_source: Any) -> AilabDatasetSource:
-        name, _, split = str(raw_source).removeprefix("ailab://").partition("?split=")
-        name, _, version = name.rpartition("/")
-        return cls(Used.of(f"{name}:{version}", split=split or "all"))
+    def _resolve(cls, raw_source: str) -> AilabDatasetSource:
+        path, _, query = raw_source.removeprefix(_SCHEME).partition("?")
+        name = unquote(path).strip("/")
+        if ":" not in name:
+            name = ":".join(name.rsplit("/", 1))
+        asked = dict(parse_qsl(query.replace("+", "%2B")))  # a + joins splits
+        return cls(Used.of(name, split=asked.get("split", "all")))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return json.loads(json.dumps(asdict(self.used)))
+        """As plain values, for JSON."""
+        return {"uri": self.uri, **self.used.to_dict()}
 
     @classmethod
     def from_dict(cls, source_dict: dict[Any, Any]) -> AilabDatasetSource:
         """Of what `to_dict` gave."""
-        return cls(Used(**{**source_dict, "columns": tuple(source_dict["columns"])}))
+        return cls(Used.from_dict(source_dict))

@@ -1,58 +1,102 @@
-"""track: write into the active MLflow run which data it used."""
+"""track: write into a run of MLflow which data it used, and never stop a training for it."""
 
 from __future__ import annotations
 
+import os
+import re
 import warnings
 from typing import Any
 
-from ailab_dataproc.errors import TrackingFailed
-from ailab_dataproc.experiment.reaching import asking, mlflow
+from ailab_dataproc.errors import InvalidRequest, TrackingFailed
+from ailab_dataproc.experiment import describing
+from ailab_dataproc.experiment.knowing import Known, know
+from ailab_dataproc.experiment.reaching import asking, mlflow, quickly
 from ailab_dataproc.experiment.used import Used
-from ailab_dataproc.report import last_report
 
 
 def track(
-    data: Any = None,
-    *,
-    split: str = "all",
-    run: Any = None,
-    context: str = "",
-    strict: bool = False,
+    data: Any = None, *, split: str = "all", run: Any = None, context: str = "", strict: bool = False
 ) -> Used | None:
-    """Write into an MLflow run which data it used.
+    """Write into a run of MLflow which data it used.
+
+    The run shows name and version, split, fingerprint, columns, rows, and how they were loaded; `data_of` gives the
+    same data back, and `runs_of` finds the run by the version.
 
     Args:
-        data: what `load` returned, a `Plan`, a `Report`, or a name; None: what was loaded last.
-        split: of a name.
-        run: the run or its id; None: the active one.
-        context: what the data were for, such as ``"train"``.
-        strict: whether a server that fails raises; else it is one warning.
+        data: what `load` or `batches` returned (not what was made of it), a `Plan`, a `Report`, a `Used`, the name of
+            a prepared version; None for what was loaded last in this thread.
+        split: of a name: which rows, such as ``"train[:80%]"``.
+        run: a run or its id; None for the active one. Where none is active one is started, as `mlflow.log_metric` does.
+        context: what the data are for, such as ``"train"`` or ``"test"``; MLflow shows it.
+        strict: whether a server that is down or refuses raises. Else it is one warning, after half a minute at most.
 
     Returns:
-        What was written; None where the server failed.
+        What was written; None where it could not be.
+
+    Raises:
+        InvalidRequest: it isn't known which data this is.
+        NotPrepared, UnknownName: there is no such version.
+        TrackingFailed: the server is down, or refuses; with `strict` only.
     """
-    used = Used.of(last_report() if data is None else data, split=split)
     try:
-        _log(used, getattr(getattr(run, "info", None), "run_id", run), context)
+        known = data if isinstance(data, Used) else know(data, split)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"track: {error}") from error
+    used, run_id = Used.of(known), _id(run)
+    try:
+        _write(used, known, run_id, context)
     except TrackingFailed as error:
         if strict:
             raise
-        warnings.warn(str(error), stacklevel=2)
+        warnings.warn(f"{error} The run goes on, without a note of its data.", stacklevel=2)
         return None
     return used
 
 
-def _log(used: Used, run_id: str | None, context: str) -> None:
-    library = mlflow()
-    from mlflow.data.meta_dataset import MetaDataset
-    from mlflow.entities import DatasetInput, InputTag
+def _id(run: Any) -> str | None:
+    found = getattr(getattr(run, "info", None), "run_id", run)
+    if found is None or (isinstance(found, str) and found):
+        return found
+    raise InvalidRequest(f"track: run={run!r:.80}, wanted a run of MLflow or its id. Leave it out for the active one.")
 
-    from ailab_dataproc.experiment.source import AilabDatasetSource
 
-    made = MetaDataset(AilabDatasetSource(used), used.reference, used.digest)
-    tags = {"split": used.split} | ({"mlflow.data.context": context} if context else {})
-    with asking(f"track {used.reference}"):
-        if run_id is None:
-            run_id = (library.active_run() or library.start_run()).info.run_id
-        told = DatasetInput(made._to_mlflow_entity(), [InputTag(key, value) for key, value in tags.items()])
-        library.MlflowClient().log_inputs(run_id, [told])
+def _write(used: Used, data: Known | Used, run: str | None, context: str) -> None:
+    """All that may fail for reasons that are none of a training's; whatever it is becomes `TrackingFailed`."""
+    what, library = f"track {used.reference}", mlflow()
+    try:
+        run_id = run or _active(what, library)
+        known = describing.known_of(data, used)
+        found = describing.entity(used, known)
+        told = describing.tags(used, known) | ({"mlflow.data.context": describing.cut(context)} if context else {})
+        of_run = _of_run(used, context, describing.line(used, known))
+        quickly(what, lambda: _log(library.MlflowClient(), run_id, (found, told), of_run), run_id)
+    except TrackingFailed:
+        raise
+    except Exception as error:  # such as a library for logins that can't get a token
+        first = next(iter(str(error).splitlines()), "")
+        raise TrackingFailed(f"{what}: {type(error).__name__}: {first}") from error
+
+
+def _active(what: str, library: Any) -> str:
+    """The active run; one is started where there is none, if there is a server."""
+    run = library.active_run()
+    if run is None:
+        quickly(what, lambda: None)
+        with asking(what):
+            run = library.start_run()
+    return str(run.info.run_id)
+
+
+def _of_run(used: Used, context: str, line: str) -> dict[str, str]:
+    """What the page of the run shows: a line for each of its data."""
+    name = ".".join(filter(None, ["data", re.sub(r"[^\w .:/-]", "_", context)[:100], used.digest[:8]]))
+    job = os.environ.get("AILAB_JOB")
+    return {name: describing.cut(line)} | ({"ailab.job": job} if job else {})
+
+
+def _log(client: Any, run_id: str, data: tuple[Any, dict[str, str]], of_run: dict[str, str]) -> None:
+    from mlflow.entities import DatasetInput, InputTag, RunTag
+
+    dataset, told = data
+    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag(key, value) for key, value in told.items()])])
+    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in of_run.items()])
