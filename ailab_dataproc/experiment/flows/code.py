@@ -34,6 +34,7 @@ _WITHOUT = {  # of a class: what says nothing of what it does
     "_abc_impl",
 }
 _SKIPPED = {"EXTENDED_ARG", "RESUME", "NOP", "CACHE"}
+_CONSTANTS = {"LOAD_CONST", "RETURN_CONST", "KW_NAMES"}  # of the last Python 3.11 itself doesn't tell the value
 _PACKAGE = __name__.partition(".")[0]
 
 
@@ -95,13 +96,14 @@ class Code:
         """Each instruction with what it means, and what stands behind the names."""
         before: list[Any] = [None, None]
         for one in dis.get_instructions(code):
-            if isinstance(one.argval, CodeType):
-                yield from self._of_code(one.argval, seen)
+            value = code.co_consts[one.arg] if one.opname in _CONSTANTS and one.arg is not None else one.argval
+            if isinstance(value, CodeType):
+                yield from self._of_code(value, seen)
             elif one.opname == "IMPORT_NAME":
-                yield from self._of_import(str(one.argval), before, seen)
+                yield from self._of_import(str(value), before, seen)
             elif one.opname not in _SKIPPED:
-                yield f"{one.opname} {self.plain.of(one.argval, one.opname)}"
-            before = [before[1], one.argval]
+                yield f"{one.opname} {self.plain.of(value, one.opname)}"
+            before = [before[1], value]
         for name in sorted({*code.co_names} & seen.keys()):
             if isinstance(seen[name], ModuleType):
                 yield from self._of_module(seen[name], code.co_names)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ailab_dataproc import storage
 from ailab_dataproc.errors import InvalidDefinition, InvalidRequest, NotPrepared, UnknownName
 from ailab_dataproc.experiment.flows.step import Step
 from ailab_dataproc.experiment.used import Used
@@ -35,23 +34,11 @@ class Names:
         """The prepared version that a text names, ``name:1.0.0``, ``name:1.*`` or ``folder/name``; else None."""
         if len(text) > _LONGEST or not {":", "/"} & set(text):
             return None
-        from ailab_dataproc.manifest import open_prepared
-
         try:
             Reference.parse(text)
-            place = storage.folder(self.settings.data_dir, self.settings.storage_options)
-            found = open_prepared(place, text)
+            return Used.of(text, settings=self.settings)
         except (InvalidDefinition, InvalidRequest, NotPrepared, UnknownName):
             return None  # some other text
-        one = found.manifest
-        return Used(
-            name=one.name,
-            version=one.version,
-            split="all",
-            fingerprint=one.fingerprint,
-            location=found.folder.url,
-            rows=sum(one.rows.values()),
-        )
 
     def all_data(self, value: Any) -> list[Used]:
         """The versions that a value names or holds."""
@@ -71,7 +58,7 @@ class Makers:
         for one in _leaves(step.result):
             self._made.setdefault(id(one), (one, step.label))
 
-    def of(self, value: Any, steps: list[Step]) -> list[str]:
+    def of(self, value: Any, steps: Iterable[Step]) -> list[str]:
         """The labels of the steps that a value comes from."""
         keys = {(one.record.step, one.record.key): one.label for one in steps}
         found = [self._maker(one, keys) for one in _leaves(value)]

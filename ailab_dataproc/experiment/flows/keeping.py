@@ -27,7 +27,7 @@ _TO: dict[str, Callable[[Any], Any]] = {
     "bytes": lambda value: base64.b64encode(value).decode(),
     "datetime": lambda value: value.isoformat(),
     "date": lambda value: value.isoformat(),
-    "used": dataclasses.asdict,
+    "used": Used.to_dict,
     "report": dataclasses.asdict,
 }
 _FROM: dict[str, Callable[[Any], Any]] = {
@@ -35,7 +35,7 @@ _FROM: dict[str, Callable[[Any], Any]] = {
     "bytes": base64.b64decode,
     "datetime": datetime.datetime.fromisoformat,
     "date": datetime.date.fromisoformat,
-    "used": lambda told: Used(**{**told, "columns": tuple(told["columns"])}),
+    "used": Used.from_dict,
     "report": lambda told: Report(**told),
 }
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ailab_dataproc.errors import TrackingFailed
 from ailab_dataproc.experiment.flows.step import Step, metrics_of
-from ailab_dataproc.experiment.reaching import asking, mlflow
+from ailab_dataproc.experiment.reaching import asking, knock, mlflow, quickly
 from ailab_dataproc.experiment.tracking import track
 
 _LONGEST = 500  # characters of a parameter or tag
@@ -45,18 +46,20 @@ class Recording:
             yield
             status = "FINISHED"
         finally:
-            self._try(lambda: mlflow().end_run(status))
+            self._end(status)
 
     def note(self, step: Step, graph: str) -> None:
         """Write a step into the run."""
         if self._on:
-            self._try(lambda: self._write(step, graph))
+            self._try(lambda: self._write(step, graph), beside=True)
+        for used in step.data if self._on else ():
+            track(used, run=self.run_id, context=step.label)
 
     def keep_page(self, path: Path) -> None:
         """Keep the page with the run."""
         run = self.run_id
         if run is not None:
-            self._try(lambda: mlflow().MlflowClient().log_artifact(run, str(path)))
+            self._try(lambda: mlflow().MlflowClient().log_artifact(run, str(path)), beside=True)
 
     def link(self) -> tuple[str, str]:
         """The run's name and address; nothing where there is none."""
@@ -102,17 +105,50 @@ class Recording:
             [RunTag(name, text) for name, text in tags.items()],
         )
         client.log_text(self.run_id, graph, "flow.mmd")
-        for used in step.data:
-            track(used, run=self.run_id, context=step.label, strict=True)
 
-    def _try(self, ask: Callable[[], Any]) -> None:
-        """Ask the server; where it fails, say so once and leave it."""
+    def _end(self, status: str) -> None:
+        """End the run here; a server that went away meanwhile is asked once, not for minutes."""
+        if not mlflow().active_run():  # it was never begun
+            return
+        self._try(lambda: None)
+        if self._on:
+            self._try(lambda: mlflow().end_run(status))
+        else:
+            with _impatient(), suppress(Exception):  # it has been said that the server is down
+                mlflow().end_run(status)
+
+    def _try(self, ask: Callable[[], Any], *, beside: bool = False) -> None:
+        """Ask the server; where it fails, say so once and leave it.
+
+        Args:
+            ask: asks it.
+            beside: in a thread that may be given up; not what makes a run the active one of this thread.
+        """
+        what = f"flow {self.name}"
         try:
-            with asking(f"flow {self.name}"):
-                ask()
-        except TrackingFailed as error:
-            warnings.warn(f"{error} The flow goes on and is not recorded.", stacklevel=2)
+            if beside:
+                quickly(what, ask, self.run_id)
+            else:
+                knock(what, self.run_id)
+                with asking(what):
+                    ask()
+        except Exception as error:  # whatever a server, or a library for logins, makes of it: the flow goes on
+            told = str(error) if isinstance(error, TrackingFailed) else f"{what}: {type(error).__name__}: {error}."
+            warnings.warn(f"{told} The flow goes on, and is no longer recorded.", stacklevel=2)
             self._wanted, self._on, self.run_id = False, False, None
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    before = os.environ.get(name)
+    os.environ[name] = "0"
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
 
 
 def _word(name: str) -> str:

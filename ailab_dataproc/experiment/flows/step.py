@@ -42,7 +42,7 @@ class Step:
         """The versions of datasets that it got."""
         for one in self.record.inputs.values():
             for data in one.data:
-                yield Used(**{**data, "columns": tuple(data["columns"])})
+                yield Used.from_dict(data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
