@@ -32,11 +32,17 @@ NEEDS = {
 }
 # What its cells must show.
 SHOWS = {
-    "1-public-to-private": ["178 rows", "share rows", "Did you mean 'train'", "Did you mean 'alcohol'", "personal data"],
-    "2-csv-to-gpu": ["7 places marked TODO", "1 warning", "100,000 rows", "book", "no GPU|not installed|there is a GPU"],
+    "1-public-to-private": ["178 rows", "twice", "Did you mean 'train'", "Did you mean 'alcohol'", "personal data"],
+    "2-csv-to-gpu": [
+        "7 places marked TODO",
+        "1 warning",
+        "100,000 rows",
+        "book",
+        "no GPU|not installed|there is a GPU",
+    ],
     "3-images": ["1,797 rows", "epoch 5: loss", "accuracy on test 0"],
     "4-cluster-job": ["with 2 workers", "by-slot", "epoch 2 of 500000", "failed with KeyError", "made from "],
-    "5-experiment": [],
+    "5-experiment": ["train: ran, learning_rate 0.1 → 0.05", "features: remembered", "impressions:1.0.0 test"],
     "6-which-backend": ["-> pandas", "half of the free memory", "measured on this machine", "with polars"],
 }
 PICTURES = {"3-images": 1, "5-experiment": 1, "6-which-backend": 1}
