@@ -1,4 +1,4 @@
-# make venv | demo | test | check | bench | clean.   Another Python: make demo PYTHON=python3.12
+# make venv | demo | test | check | bench | tutorials | clean.   Another Python: make demo PYTHON=python3.12
 # One .venv serves all targets. It is brought up to date when pyproject.toml changes, and mended after an interrupted install.
 
 PYTHON ?= python3
@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # pip writes RECORD last: a package without one was cut off while it was unpacked, and is installed again.
 MEND := find $(VENV)/lib -type d -name '*.dist-info' ! -exec test -e '{}/RECORD' ';' -prune -exec rm -rf '{}' +
 
-.PHONY: venv demo test check bench clean
+.PHONY: venv demo test check bench tutorials clean
 
 venv: $(VENV)/.all
 
@@ -34,6 +34,15 @@ bench: $(VENV)/.all
 	  test $$measured -ne 130 || exit 130; \
 	  $(BIN)/ailab-dataproc bench report bench_results -o bench_results/report.html --png bench_results || exit; \
 	  exit $$measured
+
+# Runs them in a folder of their own, and writes them with all outputs as pages.
+tutorials: $(VENV)/.dev
+	@mkdir -p tutorials_site/work
+	@cp examples/[0-9]-*.md tutorials_site/work
+	cd tutorials_site/work && PATH="$(CURDIR)/$(BIN):$$PATH" && for page in [0-9]-*.md; do \
+	  jupytext --quiet --to ipynb --execute "$$page" && \
+	  jupyter nbconvert --log-level WARN --to html --output-dir .. "$${page%.md}.ipynb" || exit; done
+	@echo "open tutorials_site/*.html"
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

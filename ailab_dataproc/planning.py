@@ -111,9 +111,9 @@ class Plan:
         return self.explain()
 
     def _repr_html_(self) -> str:
+        left = "<td style='text-align:left'>"  # in each cell: notebooks align cells to the right
         rows = "".join(
-            f"<tr style='text-align:left'><td>{'→' if mark else ''}</td><td>{html.escape(name)}</td>"
-            f"<td>{html.escape(text)}</td></tr>"
+            f"<tr>{left}{'→' if mark else ''}</td>{left}{html.escape(name)}</td>{left}{html.escape(text)}</td></tr>"
             for mark, name, text in self._lines()
         )
         title = html.escape(f"{self.dataset} {self._rows()}: {self._size()}")

@@ -235,7 +235,7 @@ def test_the_plan_says_why_in_text_table_and_dict(make, data_dir):
     plan = adp.plan("test/clicks", data_dir=data_dir, columns=["user"], backend="auto")
     assert "1 of" in str(plan)
     assert "-> pandas" in str(plan)
-    assert "<td>pandas</td>" in plan._repr_html_()
+    assert ">pandas</td>" in plan._repr_html_()
     assert plan.to_dict()["backend"] == plan.backend == "pandas"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from ailab_dataproc.errors import AilabError, ClusterFailed, StorageFailed, require
 from ailab_dataproc.preparation.engines import versions
 from ailab_dataproc.preparation.engines.beam_options import Config, check, parsed, read_config, shown
+from ailab_dataproc.preparation.engines.notebooks import as_in_a_script
 from ailab_dataproc.storage import Folder
 
 
@@ -67,7 +68,7 @@ def map_items(runner: str, pipeline: Any, function: Callable[[Any], object], ite
     import apache_beam as beam
 
     try:
-        with pipeline:
+        with as_in_a_script(), pipeline:
             _ = (
                 pipeline
                 | "Tasks" >> beam.Create([(item.label, item) for item in items], reshuffle=False)

@@ -21,6 +21,7 @@ from ailab_dataproc.errors import AilabError, InvalidRequest, SourceFailed, unkn
 from ailab_dataproc.preparation.engines.beam import BeamEngine
 from ailab_dataproc.preparation.engines.beam_options import Config, parsed, quiet
 from ailab_dataproc.preparation.engines.memory import kept_memory
+from ailab_dataproc.preparation.engines.notebooks import as_in_a_script
 from ailab_dataproc.preparation.transform import tensors
 from ailab_dataproc.storage import Folder
 
@@ -105,7 +106,7 @@ def analyze(graph: Graph, parts: Sequence[Part], engine: Any, target: Folder) ->
         config = engine.config if isinstance(engine, BeamEngine) else None
         work = _shared(config, target) if config else here
         try:
-            with _pipeline(config) as pipeline, tft_beam.Context(temp_dir=f"{work}/temporary"):
+            with as_in_a_script(), _pipeline(config) as pipeline, tft_beam.Context(temp_dir=f"{work}/temporary"):
                 read = functools.partial(_read_compact, schema=graph.schema)
                 rows = pipeline | _create(parts, spread=config is not None) | "Read" >> _flat_map(read)
                 made = (rows, tensor_config(graph.schema)) | tft_beam.AnalyzeDataset(graph.call)
