@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ailab_dataproc.dataset import Dataset, Source
     from ailab_dataproc.download import Download
     from ailab_dataproc.experiment.finding import data_of, runs_of
+    from ailab_dataproc.experiment.flow import Flow
     from ailab_dataproc.experiment.tracking import track
     from ailab_dataproc.jobs.job import Job
     from ailab_dataproc.jobs.listing import list_jobs
@@ -64,11 +65,13 @@ _PUBLIC = {
     "track": "experiment.tracking",
     "data_of": "experiment.finding",
     "runs_of": "experiment.finding",
+    "Flow": "experiment.flow",
 }
 
 __all__ = [
     "Dataset",
     "Download",
+    "Flow",
     "Job",
     "Plan",
     "Report",

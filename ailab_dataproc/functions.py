@@ -18,7 +18,7 @@ from typing import Any
 
 from ailab_dataproc.errors import InvalidRequest, unknown
 
-_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 _registering = threading.Lock()  # cloudpickle's register is one for all threads
 
 
@@ -138,7 +138,7 @@ def _is_below(module: ModuleType, root: Path) -> bool:
         or sys.modules.get(name) is not module
     ):
         return False
-    return Path(file).resolve().is_relative_to(root) and not file.startswith(_LIBRARIES)
+    return Path(file).resolve().is_relative_to(root) and not file.startswith(LIBRARIES)
 
 
 def _called(function: Any) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from ailab_dataproc.errors import InvalidRequest
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET = re.compile(
+SECRET = re.compile(
     r"TOKEN(?!IZ)|PASSW(OR)?D|PASSPHRASE|SECRET|CREDENTIAL|(^|_|API|ACCESS)KEY(_|$)|(^|_)PWD?$", re.IGNORECASE
 )
 _OURS = ("AILAB_JOB", "AILAB_JOB_FOLDER", "AILAB_JOB_OPTIONS", "AILAB_JOB_PROGRESS")
@@ -26,7 +26,7 @@ def check_environment(env: Mapping[str, str] | None) -> dict[str, str]:
     for name, value in (env or {}).items():
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _OURS:
             raise InvalidRequest(f"env: {name!r} can't be the name of a variable of a job. Choose another.")
-        if _SECRET.search(name):
+        if SECRET.search(name):
             raise InvalidRequest(
                 f"env: {name} looks like a secret, and env= is stored in the job's folder. Set it in your environment, "
                 f"and use secrets=[{name!r}] (--secret {name}), which is never stored."

@@ -104,7 +104,7 @@ def code_hash(function: Any, where: str) -> str:
         if isinstance(cell.cell_contents, _PLAIN):
             given.append(cell.cell_contents)
     try:
-        text = _stripped(_source_of(function))
+        text = stripped(_source_of(function))
     except (OSError, TypeError, SyntaxError) as error:  # typed into a prompt; a lambda in the midst of a statement
         raise InvalidDefinition(
             f"{where}: the text of {function!r} can't be read ({error}). Write it with def in a file or a notebook."
@@ -167,7 +167,7 @@ def _code(dataset: Dataset) -> list[str]:
         if isinstance(function, Known):
             found.add(function.code)
         elif function:
-            found.add(_stripped(_source_of(_routine(function, f"{dataset.name}: {key}"))))
+            found.add(stripped(_source_of(_routine(function, f"{dataset.name}: {key}"))))
     return sorted(found)
 
 
@@ -186,7 +186,8 @@ def _source_of(function: Any) -> str:
     return textwrap.dedent(inspect.getsource(function))  # a notebook's cell
 
 
-def _stripped(source: str) -> str:
+def stripped(source: str) -> str:
+    """A module's text without comments and documentation."""
     with _parsing:
         tree = ast.parse(source)
     tree = _WithoutDocumentation().visit(tree)

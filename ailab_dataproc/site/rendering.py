@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ailab_dataproc import __version__
+from ailab_dataproc import __version__, drawing
 from ailab_dataproc.site.columns import BACKENDS
 from ailab_dataproc.site.gathering import Entry, Gathered, page_path, root_of
 from ailab_dataproc.site.pages import Page, paragraphs, rows_of, size_of
@@ -103,7 +103,8 @@ def dataset_page(page: Page) -> str:
 def look() -> str:
     """Changes when the pages of an unchanged dataset would look otherwise: our version, code, templates and styles."""
     digest = hashlib.sha256(__version__.encode())
-    for path in sorted(path for path in _HERE.rglob("*") if path.suffix in (".py", ".jinja", ".css", ".js", ".svg")):
+    files = [*_HERE.rglob("*"), *Path(drawing.__file__).parent.iterdir()]
+    for path in sorted(path for path in files if path.suffix in (".py", ".jinja", ".css", ".js", ".svg")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

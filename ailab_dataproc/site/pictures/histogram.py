@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.cells import cell_len
 
-from ailab_dataproc.site.pictures.drawing import draw, plain
+from ailab_dataproc.drawing import draw, plain
 from ailab_dataproc.wording import cut, number, share, value
 
+_TEMPLATE = Path(__file__).with_name("histogram.svg.jinja")
 WIDTH, HEIGHT = 220, 56  # pixels
 _TOP, _BASE = 2.0, 40.0  # where the highest bar ends, and where all begin
 _MANY = 4  # frequent values that are shown
@@ -48,7 +50,7 @@ def histogram(column: Mapping[str, Any], *, name: str = "", labels: Sequence[str
     given["missing"] = f"{share(column['nulls'], rows)} null" if column["nulls"] else ""
     given["told"] += f"; {given['missing']}" if given["missing"] else ""
     filled = round(WIDTH * column["count"] / rows, 1)
-    return draw("histogram.svg.jinja", width=WIDTH, height=HEIGHT, name=plain(name), filled=filled, **given)
+    return draw(_TEMPLATE, width=WIDTH, height=HEIGHT, name=plain(name), filled=filled, **given)
 
 
 def _distribution(found: Mapping[str, Any], column: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,30 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
-from ailab_dataproc.site.pictures.drawing import draw, plain
-from ailab_dataproc.wording import cut
+from ailab_dataproc.drawing import Node, graph, plain
 
 _STEPS = 3  # how far the drawing goes in each direction
 _MANY = 8  # versions beside this one in a column
-_LETTER = 6.7  # pixels, of a monospaced font of 11
-_LETTERS = 30  # of a name at most
-_TALL, _GAP, _BETWEEN = 38, 12, 44  # pixels: of a box, to the one below, to the next column
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A version in the drawing."""
-
-    name: str  # name:version; of what has no room, how many there are
-    href: str | None  # None where the catalog has no page of it, and for this version itself
-    x: int
-    y: int
-    wide: int
-    head: str  # the name's last part and the version
-    path: str  # the other parts
-    here: bool
 
 
 def lineage(this: str, made_from: Mapping[str, Iterable[str]], links: Mapping[str, str]) -> str | None:
@@ -42,17 +23,13 @@ def lineage(this: str, made_from: Mapping[str, Iterable[str]], links: Mapping[st
     columns = [*reversed(before), [this], *after]
     if len(columns) == 1:
         return None
-    boxes = _placed(columns, this, links)
+    boxes = [_nodes(names, this, links) for names in columns]
     lines = [
-        {"d": _curve(boxes[source], boxes[made]), "told": f"{made} was made from {source}"}
-        for made in boxes
+        (source, made, f"{made} was made from {source}")
+        for made in (name for names in columns for name in names)
         for source in dict.fromkeys(made_from.get(made, ()))
-        if source in boxes and boxes[source].x < boxes[made].x
     ]
-    wide = max(one.x + one.wide for one in boxes.values()) + 1
-    tall = max(one.y + _TALL for one in boxes.values()) + 1
-    told = f"{this}: made from {_listed(before)}; made into {_listed(after)}"
-    return draw("lineage.svg.jinja", width=wide, height=tall, boxes=boxes.values(), lines=lines, told=told, tall=_TALL)
+    return graph(boxes, lines, f"{this}: made from {_listed(before)}; made into {_listed(after)}")
 
 
 def _turned(made_from: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
@@ -76,36 +53,14 @@ def _steps(this: str, beside: Mapping[str, Iterable[str]]) -> list[list[str]]:
     return found
 
 
-def _placed(columns: Sequence[Sequence[str]], this: str, links: Mapping[str, str]) -> dict[str, Box]:
-    """A box for each version; a column that is too long ends with how many more there are."""
-    tallest = max(min(len(names), _MANY + 1) for names in columns)
-    boxes: dict[str, Box] = {}
-    x = 1
-    for names in columns:
-        more = len(names) - _MANY if len(names) > _MANY + 1 else 0
-        shown = {name: _words(name) for name in (names[:_MANY] if more else names)}
-        if more:
-            shown[f"{more:,} more beside {names[0]}"] = (f"and {more:,} more", "")
-        wide = round(max(len(text) for words in shown.values() for text in words) * _LETTER) + 18
-        y = 1 + (tallest - len(shown)) * (_TALL + _GAP) // 2
-        for name, (head, path) in shown.items():
-            href = None if name == this else links.get(name)
-            boxes[name] = Box(name, href, x, y, wide, head, path, here=name == this)
-            y += _TALL + _GAP
-        x += wide + _BETWEEN
-    return boxes
-
-
-def _words(name: str) -> tuple[str, str]:
-    path, _, head = plain(name).rpartition("/")
-    return cut(head, _LETTERS), cut(path, _LETTERS)
-
-
-def _curve(source: Box, made: Box) -> str:
-    x, y = source.x + source.wide, source.y + _TALL // 2
-    end, level = made.x - 5, made.y + _TALL // 2
-    middle = (x + end) // 2
-    return f"M{x} {y}C{middle} {y} {middle} {level} {end} {level}"
+def _nodes(names: Sequence[str], this: str, links: Mapping[str, str]) -> list[Node]:
+    """A box for each version of a column; one that is too long ends with how many more there are."""
+    more = len(names) - _MANY if len(names) > _MANY + 1 else 0
+    found = []
+    for name in names[:_MANY] if more else names:
+        path, _, head = plain(name).rpartition("/")
+        found.append(Node(name, head, path, None if name == this else links.get(name), here=name == this))
+    return [*found, Node(f"{more:,} more beside {names[0]}", f"and {more:,} more")] if more else found
 
 
 def _listed(steps: Sequence[Sequence[str]]) -> str:

@@ -15,8 +15,8 @@ import pyarrow.types as t
 from ailab_dataproc import columns
 from ailab_dataproc.columns import is_pii, shape
 from ailab_dataproc.decoding import is_image
+from ailab_dataproc.drawing import plain
 from ailab_dataproc.errors import require
-from ailab_dataproc.site.pictures.drawing import plain
 from ailab_dataproc.wording import cut, value
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Filling in the templates of pictures: all text is escaped, and what XML can't hold is replaced."""
+"""Filling in templates: all text is escaped, and what XML can't hold is replaced."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ if TYPE_CHECKING:
     import jinja2
 
 _JOINERS = "\u200c\u200d"  # they shape letters and emoji, and can't be seen by themselves
-_HERE = Path(__file__).parent
 
 
-def draw(template: str, **given: Any) -> str:
-    """The text of a picture.
+def draw(file: Path, **given: Any) -> str:
+    """The text of a picture or a page.
 
     Args:
-        template: a file beside this one, such as ``histogram.svg.jinja``.
+        file: the template, such as ``histogram.svg.jinja``.
         **given: what it shows.
     """
-    return _environment().get_template(template).render(given)
+    return template(file).render(given)
 
 
 def plain(text: str) -> str:
@@ -28,12 +27,17 @@ def plain(text: str) -> str:
     return "".join(one if one.isprintable() or one in _JOINERS else "\ufffd" for one in " ".join(text.split()))
 
 
+def template(file: Path) -> jinja2.Template:
+    """The template of a file."""
+    return _environment(file.parent).get_template(file.name)
+
+
 @cache
-def _environment() -> jinja2.Environment:
+def _environment(folder: Path) -> jinja2.Environment:
     import jinja2
 
     made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
+        loader=jinja2.FileSystemLoader(folder),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -1,0 +1,90 @@
+"""Arguments of a step: the datasets and models that texts name, and the earlier steps that values come from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ailab_dataproc.errors import InvalidDefinition, InvalidRequest, NotPrepared, UnknownName
+from ailab_dataproc.experiment.flows.step import Step
+from ailab_dataproc.experiment.used import Used
+from ailab_dataproc.planning import Plan
+from ailab_dataproc.references import Reference
+from ailab_dataproc.report import Report
+from ailab_dataproc.settings import Settings
+
+_LONGEST = 260  # characters of what may name a version
+_SHARED = 256  # Python has one object for each number up to this
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Names:
+    """Looks up what texts name."""
+
+    settings: Settings
+
+    def token(self, text: str) -> str | None:
+        """The token of the dataset's version that a text names; None of any other text."""
+        used = self.data(text)
+        return f"data {used.reference} {used.digest}" if used else None
+
+    def data(self, text: str) -> Used | None:
+        """The prepared version that a text names, ``name:1.0.0``, ``name:1.*`` or ``folder/name``; else None."""
+        if len(text) > _LONGEST or not {":", "/"} & set(text):
+            return None
+        try:
+            Reference.parse(text)
+            return Used.of(text, settings=self.settings)
+        except (InvalidDefinition, InvalidRequest, NotPrepared, UnknownName):
+            return None  # some other text
+
+    def all_data(self, value: Any) -> list[Used]:
+        """The versions that a value names or holds."""
+        found = [self.data(one) if isinstance(one, str) else Used.of(one) for one in _leaves(value) if _names(one)]
+        return [one for one in found if one]
+
+
+@dataclasses.dataclass(slots=True)
+class Makers:
+    """Which steps values come from: by the folder of a path, and by which object it is."""
+
+    root: Path
+    _made: dict[int, tuple[Any, str]] = dataclasses.field(default_factory=dict)  # the objects are held, so ids last
+
+    def add(self, step: Step) -> None:
+        """Remember what a step returned, and what that holds."""
+        for one in _leaves(step.result):
+            self._made.setdefault(id(one), (one, step.label))
+
+    def of(self, value: Any, steps: Iterable[Step]) -> list[str]:
+        """The labels of the steps that a value comes from."""
+        keys = {(one.record.step, one.record.key): one.label for one in steps}
+        found = [self._maker(one, keys) for one in _leaves(value)]
+        return list(dict.fromkeys(label for label in found if label))
+
+    def _maker(self, one: Any, keys: Mapping[tuple[str, str], str]) -> str:
+        if isinstance(one, Path) and one.absolute().is_relative_to(self.root):
+            parts = one.absolute().relative_to(self.root).parts
+            return keys.get((parts[0], parts[1]), "") if len(parts) > 1 else ""
+        shared = one is None or (isinstance(one, int) and abs(one) <= _SHARED)
+        return "" if shared else self._made.get(id(one), (None, ""))[1]
+
+
+def _names(one: Any) -> bool:
+    return isinstance(one, str | Plan | Report | Used)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """A value and all that it holds."""
+    yield value
+    if isinstance(value, Mapping):
+        for one in value.values():
+            yield from _leaves(one)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for one in value:
+            yield from _leaves(one)
+    elif dataclasses.is_dataclass(value) and not _names(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            yield from _leaves(getattr(value, field.name))
