@@ -100,6 +100,7 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
     settings, prepared = _open(reference, version, data_dir)
     names = list(BACKENDS) if backend == "auto" else [backend]
     considered = {name: _backend(name) for name in names}
+    ladder = check_ladder(settings.auto, family, considered) if backend == "auto" else ()
     request = Request(
         split=split,
         columns=columns,
@@ -110,9 +111,9 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
         nulls=nulls,
         dtypes=dtypes,
         allow_pii=allow_pii,
+        checksums="polars" in {backend, *ladder},
     )
     selected = select(prepared, request)
-    ladder = check_ladder(settings.auto, family, considered) if backend == "auto" else ()
     if machine is None:
         machine = Machine.here()
         if any(one.family == "lazy" for one in considered.values()):

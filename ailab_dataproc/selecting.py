@@ -35,6 +35,7 @@ class Request:
     nulls: str = "refuse"
     dtypes: str = "arrow"
     allow_pii: bool = False
+    checksums: bool = False  # of shards on a disk, too: of those in a bucket they are always known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,9 @@ def select(prepared: Prepared, request: Request) -> Selected:
     slices = splits.parse(request.split, prepared.manifest.splits, prepared.name)
     read = chosen.rows.with_columns(schema).names if chosen else schema.names
     columns = _index_columns(read, chosen)
-    index = prepared.index(columns=columns if prepared.folder.is_local else [*columns, "checksum"])
+    index = prepared.index(
+        columns=[*columns, "checksum"] if request.checksums or not prepared.folder.is_local else columns
+    )
     taken = _take(prepared, slices, index)
     kept = taken.only(pruning.may_match(chosen, index)[taken.row]) if chosen else taken
     pruned = len(taken.row) - len(kept.row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ from ailab_dataproc.errors import DamagedData
 from ailab_dataproc.filters import RowFilter
 from ailab_dataproc.sampling import places
 from ailab_dataproc.schema import in_parquet
-from ailab_dataproc.storage import RangeFile
+from ailab_dataproc.storage import RangeFile, checksum_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,7 @@ class _Columns:
 class Rows:
     """Reads rows of an open file, as declared types."""
 
-    def __init__(self, file: pq.ParquetFile, source: object, where: str) -> None:
+    def __init__(self, file: pq.ParquetFile, source: Any, where: str) -> None:
         """Read from a file.
 
         Args:
@@ -85,6 +86,22 @@ class Rows:
         found = next(self._file.iter_batches(count, columns=schema.names, use_threads=False), None)
         table = self._file.schema_arrow.empty_table() if found is None else pa.table(found)
         return _by_contract(table.select(schema.names), _Columns(schema), self._where)
+
+    def check_bytes(self, checksum: str, schema: pa.Schema) -> None:
+        """Raise unless the file has the columns of a schema and is, byte for byte, the one of a checksum."""
+        self._spans([], _Columns(schema))
+        self._source.seek(0)
+        if checksum_of(self._source) != checksum:
+            raise DamagedData(f"{self._where}: the shard has other bytes than were written. Run verify.")
+
+    def share(self, schema: pa.Schema) -> float:
+        """What part of the bytes of all columns those of a schema take."""
+        metadata = self._file.metadata
+        some, every = (
+            sum(stop - start for start, stop in stored_ranges(metadata, range(metadata.num_row_groups), names))
+            for names in (schema.names, metadata.schema.to_arrow_schema().names)
+        )
+        return some / max(every, 1)
 
     def locate(self, wanted: Wanted, schema: pa.Schema) -> Located:
         """Where the rows lie; the file is known to have the columns of a schema then."""

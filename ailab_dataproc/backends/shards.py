@@ -148,6 +148,16 @@ def first_of(part: Part, schema: pa.Schema) -> pa.Table:
     return _using(part, schema, lambda rows, wanted: rows.first(wanted.take, schema))
 
 
+def check_part(part: Part, schema: pa.Schema) -> None:
+    """Raise as `read_part` does, and unless a shard on the disk is, byte for byte, the one that was written."""
+    _using(part, schema, lambda rows, _: rows.check_bytes(part.checksum, schema))
+
+
+def share_of(part: Part, schema: pa.Schema) -> float:
+    """What part of a shard's bytes some columns take."""
+    return float(_using(part, schema, lambda rows, _: rows.share(schema)))
+
+
 def locate_part(part: Part, schema: pa.Schema) -> Located:
     """Where the rows lie that `read_part` returns; it checks and raises as that does."""
     return _using(part, schema, lambda rows, wanted: rows.locate(wanted, schema))
