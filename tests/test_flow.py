@@ -334,7 +334,6 @@ def test_two_at_once_make_one_result(flow, tmp_path):
         (list(range(1_000_000)), list(range(1_000_000))),
         (partial(add, 1), partial(add, 1)),
     ],
-    ids=str,
 )
 def test_equal_values_have_equal_keys(one, other, flow):
     assert key(one, flow) == key(other, flow)
@@ -359,7 +358,6 @@ def test_equal_values_have_equal_keys(one, other, flow):
         (partial(add, 1), partial(add, 2)),
         (add, same),
     ],
-    ids=str,
 )
 def test_other_values_have_other_keys(one, other, flow):
     assert key(one, flow) != key(other, flow)
@@ -421,7 +419,6 @@ def test_a_call_that_does_not_fit_is_told_in_one_sentence(flow):
         datetime.datetime(2026, 1, 2, 3, tzinfo=datetime.UTC),
         datetime.date(2026, 1, 2),
     ],
-    ids=str,
 )
 def test_a_result_is_the_same_when_it_is_remembered(value, flow):
     for _ in range(2):
