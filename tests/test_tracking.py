@@ -531,12 +531,18 @@ def command(uri, *args):
     return CliRunner().invoke(cli, ["runs", *args], env={"COLUMNS": "200"})
 
 
-def test_the_command_prints_a_line_a_run(some_runs):
-    done = command(some_runs, "test/clicks:1.0.0")
-    lines = done.stdout.splitlines()
-    assert len(lines) == 3
-    assert "third" in lines[1]
-    assert "auc=0.75, loss=nan" in lines[1]
+def test_the_command_tells_of_each_run(some_runs):
+    told = command(some_runs, "test/clicks:1.0.0").stdout
+    assert told.index("third") < told.index("first")
+    assert {"forecast", "1.0.0 test (train)", "auc=0.75", "loss=nan"} <= {
+        cell.strip() for line in told.splitlines() for cell in line.split("  ")
+    }
+
+
+def test_a_narrow_terminal_gets_the_whole_id(some_runs):
+    mlflow.set_tracking_uri(some_runs)
+    run_id = adp.runs_of("test/clicks")[0].run_id
+    assert run_id in CliRunner().invoke(cli, ["runs", "test/clicks"], env={"COLUMNS": "70"}).stdout
 
 
 def test_the_command_prints_json(some_runs):
