@@ -53,7 +53,7 @@ def _table(found: Sequence[dict[str, Any]]) -> None:
     table.columns[0].no_wrap = True
     for _, inputs in itertools.groupby(found, key=lambda one: one["run_id"]):
         first, *rest = inputs
-        run, place = [first["name"], first["run_id"]], [first["experiment"], first["user"]]
+        run, place = [first["name"], first["run_id"]], [first["experiment"], first["workspace"], first["user"]]
         run.append(f"{first['started'][:16].replace('T', ' ')} {first['status'].lower()}")
         data, metrics = [_data(one) for one in (first, *rest)], _metrics(first["metrics"])
         cells = (run, place, data, metrics) if wide else ([*run, *place], [*data, *metrics])
