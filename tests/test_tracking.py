@@ -397,6 +397,17 @@ def test_data_that_are_not_ours_are_left_out():
     assert adp.data_of(run) == []
 
 
+def test_data_that_somebody_else_wrote_in_our_name_are_left_out_and_told(caplog):
+    from mlflow.entities import Dataset as Entity
+    from mlflow.entities import DatasetInput
+
+    with mlflow.start_run() as run:
+        mlflow.MlflowClient().log_inputs(run.info.run_id, [DatasetInput(Entity(NAME, "0" * 32, "ailab", "{}"), [])])
+        adp.track(NAME)
+    assert len(adp.data_of(run)) == 1
+    assert f"its data {NAME} can't be read" in caplog.text
+
+
 def test_a_version_that_was_made_from_something_else_is_an_error(folder, data_dir):
     (folder / "other.csv").write_text(clicks(5))
     other = Dataset(name="test/clicks", version="1.0.0", schema=CLICKS, splits={"train": [str(folder / "other.csv")]})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from ailab_dataproc.experiment.reaching import asking, knock_to_read, mlflow
 from ailab_dataproc.experiment.used import Used
 from ailab_dataproc.references import Reference
 
+_log = logging.getLogger("ailab_dataproc")
 _CONTEXT = "mlflow.data.context"
 _PAGE = 1000  # runs or experiments of an answer
 _EXPERIMENTS = 200  # of a question
@@ -157,7 +159,11 @@ def _inputs(run: Any) -> Iterator[tuple[Used, dict[str, str]]]:
     for one in run.inputs.dataset_inputs if run.inputs else ():
         if one.dataset.source_type == TYPE:
             tags = {tag.key: tag.value for tag in one.tags}
-            used = Used.from_dict(json.loads(one.dataset.source))
+            try:
+                used = Used.from_dict(json.loads(one.dataset.source))
+            except (AttributeError, TypeError, ValueError):  # anybody may write to a server; one such input hides no other
+                _log.warning("run %s: its data %s can't be read", run.info.run_id, one.dataset.name)
+                continue
             # MLflow keeps the source of the first run with these data; where this run found them its tags say.
             yield dataclasses.replace(used, location=tags.get("location", used.location)), tags
 
