@@ -161,7 +161,7 @@ def _inputs(run: Any) -> Iterator[tuple[Used, dict[str, str]]]:
             tags = {tag.key: tag.value for tag in one.tags}
             try:
                 used = Used.from_dict(json.loads(one.dataset.source))
-            except (AttributeError, TypeError, ValueError):  # anybody may write to a server; one such input hides no other
+            except (AttributeError, TypeError, ValueError):  # anybody may write; such an input hides no other
                 _log.warning("run %s: its data %s can't be read", run.info.run_id, one.dataset.name)
                 continue
             # MLflow keeps the source of the first run with these data; where this run found them its tags say.
