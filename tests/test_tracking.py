@@ -103,7 +103,9 @@ def test_the_page_of_the_run_shows_the_line_of_the_report():
         adp.load(NAME, split="train", backend="pandas")
         used = adp.track(context="train")
     tags = mlflow.get_run(run.info.run_id).data.tags
-    assert tags[f"data.{used.digest[:6]}"] == f"train: {adp.last_report()}"
+    told = tags[f"data.{used.digest[:6]}"]
+    assert told.startswith("train: 80 rows of train with pandas (as asked) in ")
+    assert told.endswith(f"; {NAME}")
 
 
 def test_schema_and_profile_are_shown_with_meanings_and_units():
@@ -395,6 +397,17 @@ def test_data_that_are_not_ours_are_left_out():
     assert adp.data_of(run) == []
 
 
+def test_data_that_somebody_else_wrote_in_our_name_are_left_out_and_told(caplog):
+    from mlflow.entities import Dataset as Entity
+    from mlflow.entities import DatasetInput
+
+    with mlflow.start_run() as run:
+        mlflow.MlflowClient().log_inputs(run.info.run_id, [DatasetInput(Entity(NAME, "0" * 32, "ailab", "{}"), [])])
+        adp.track(NAME)
+    assert len(adp.data_of(run)) == 1
+    assert f"its data {NAME} can't be read" in caplog.text
+
+
 def test_a_version_that_was_made_from_something_else_is_an_error(folder, data_dir):
     (folder / "other.csv").write_text(clicks(5))
     other = Dataset(name="test/clicks", version="1.0.0", schema=CLICKS, splits={"train": [str(folder / "other.csv")]})
@@ -531,12 +544,18 @@ def command(uri, *args):
     return CliRunner().invoke(cli, ["runs", *args], env={"COLUMNS": "200"})
 
 
-def test_the_command_prints_a_line_a_run(some_runs):
-    done = command(some_runs, "test/clicks:1.0.0")
-    lines = done.stdout.splitlines()
-    assert len(lines) == 3
-    assert "third" in lines[1]
-    assert "auc=0.75, loss=nan" in lines[1]
+def test_the_command_tells_of_each_run(some_runs):
+    told = command(some_runs, "test/clicks:1.0.0").stdout
+    assert told.index("third") < told.index("first")
+    assert {"forecast", "1.0.0 test (train)", "auc=0.75", "loss=nan"} <= {
+        cell.strip() for line in told.splitlines() for cell in line.split("  ")
+    }
+
+
+def test_a_narrow_terminal_gets_the_whole_id(some_runs):
+    mlflow.set_tracking_uri(some_runs)
+    run_id = adp.runs_of("test/clicks")[0].run_id
+    assert run_id in CliRunner().invoke(cli, ["runs", "test/clicks"], env={"COLUMNS": "70"}).stdout
 
 
 def test_the_command_prints_json(some_runs):

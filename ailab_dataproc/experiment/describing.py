@@ -117,11 +117,11 @@ def tags(used: Used, known: Known | None) -> dict[str, str]:
 
 
 def line(used: Used, known: Known | None) -> str:
-    """The whole in a line, for a run's page."""
+    """The whole in a line for a run's page, which shows its beginning: what took how long, then of which version."""
     if known and known.report and known.report.step == "load":
-        return str(known.report)
+        return f"{str(known.report).removeprefix(f'{used.reference}: ')}; {used.reference}"
     parts = [used.split, used.draw, f"where {used.filters}" if used.filters else "", f"{_rows(used)} rows"]
-    return f"{used.reference}: {', '.join(filter(None, parts))}"
+    return f"{', '.join(filter(None, parts))}; {used.reference}"
 
 
 def cut(text: str) -> str:

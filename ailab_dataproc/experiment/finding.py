@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from ailab_dataproc.experiment.reaching import asking, knock_to_read, mlflow
 from ailab_dataproc.experiment.used import Used
 from ailab_dataproc.references import Reference
 
+_log = logging.getLogger("ailab_dataproc")
 _CONTEXT = "mlflow.data.context"
 _PAGE = 1000  # runs or experiments of an answer
 _EXPERIMENTS = 200  # of a question
@@ -26,6 +28,7 @@ class TrackedRun:
     run_id: str
     name: str
     experiment: str
+    workspace: str  # of the lab's server; empty elsewhere
     user: str
     started: str  # ISO 8601, UTC
     status: str  # RUNNING, FINISHED, FAILED, …
@@ -66,7 +69,7 @@ def data_of(run: Any, *, context: str | None = None) -> list[Used]:
 
 
 def runs_of(reference: str, *, split: str | None = None) -> list[TrackedRun]:
-    """The runs that used a version of a dataset, the newest first, of all experiments that you may see.
+    """The runs that used a version of a dataset, the newest first, of all experiments and workspaces that you may see.
 
     Args:
         reference: ``name:1.2.0``; ``name`` for all versions; ``name:1.*`` for those that match. The version need not
@@ -83,12 +86,39 @@ def runs_of(reference: str, *, split: str | None = None) -> list[TrackedRun]:
     what = f"runs of {asked}"
     knock_to_read(what)
     with asking(what):
-        found = list(_search(asked))
-    return [one for one in found if split is None or one.used.split == split]
+        found = [one for workspace, address in _workspaces() for one in _search(asked, workspace, address)]
+    kept = [one for one in found if split is None or one.used.split == split]
+    return sorted(kept, key=lambda one: one.started, reverse=True)
 
 
-def _search(asked: Reference) -> Iterator[TrackedRun]:
-    client = mlflow().MlflowClient()
+def _workspaces() -> Iterator[tuple[str, str]]:
+    """The workspaces that one may enter, and the address of each: the lab's server has each at a path of its own."""
+    from mlflow.exceptions import MlflowException
+
+    library = mlflow()
+    address = library.get_tracking_uri().rstrip("/")
+    server, _, own = address.rpartition("/")
+    names = []
+    if server.startswith(("http://", "https://")):
+        try:
+            names = [one.name for one in library.MlflowClient(tracking_uri=server).list_workspaces()]
+        except MlflowException:  # a server without workspaces, below a path
+            names = []
+    if own not in names:
+        yield "", address
+        return
+    for name in names:
+        try:
+            library.MlflowClient(tracking_uri=f"{server}/{name}").search_experiments(max_results=1)
+        except MlflowException:  # one that is told of, but not open: MLflow's `default`
+            if name == own:
+                raise
+            continue
+        yield name, f"{server}/{name}"
+
+
+def _search(asked: Reference, workspace: str, address: str) -> Iterator[TrackedRun]:
+    client = mlflow().MlflowClient(tracking_uri=address)
     # In SQL's LIKE an underscore stands for any character: `_tracked` looks again.
     name = f"= '{asked}'" if asked.is_exact else f"LIKE '{asked.name}:%'"
     given = {"filter_string": f"dataset.name {name}", "max_results": _PAGE}
@@ -102,17 +132,18 @@ def _search(asked: Reference) -> Iterator[TrackedRun]:
     for run in sorted(runs, key=lambda run: run.info.start_time, reverse=True):
         for used, tags in _inputs(run):
             if used.name == asked.name and asked.matches(used.version):
-                yield _tracked(run, experiments[run.info.experiment_id], used, tags)
+                where = {"workspace": workspace, "experiment": experiments[run.info.experiment_id]}
+                yield _tracked(run, where, used, tags)
 
 
-def _tracked(run: Any, experiment: str, used: Used, tags: Mapping[str, str]) -> TrackedRun:
+def _tracked(run: Any, where: Mapping[str, str], used: Used, tags: Mapping[str, str]) -> TrackedRun:
     started = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
     return TrackedRun(
         run_id=run.info.run_id,
         name=run.info.run_name or "",
-        experiment=experiment,
+        **where,
         user=run.data.tags.get("mlflow.user", ""),
-        started=started.isoformat(timespec="seconds"),
+        started=started.isoformat(timespec="milliseconds"),
         status=run.info.status,
         used=used,
         context=tags.get(_CONTEXT, ""),
@@ -128,7 +159,11 @@ def _inputs(run: Any) -> Iterator[tuple[Used, dict[str, str]]]:
     for one in run.inputs.dataset_inputs if run.inputs else ():
         if one.dataset.source_type == TYPE:
             tags = {tag.key: tag.value for tag in one.tags}
-            used = Used.from_dict(json.loads(one.dataset.source))
+            try:
+                used = Used.from_dict(json.loads(one.dataset.source))
+            except (AttributeError, TypeError, ValueError):  # anybody may write; such an input hides no other
+                _log.warning("run %s: its data %s can't be read", run.info.run_id, one.dataset.name)
+                continue
             # MLflow keeps the source of the first run with these data; where this run found them its tags say.
             yield dataclasses.replace(used, location=tags.get("location", used.location)), tags
 
