@@ -372,6 +372,32 @@ def test_it_does_not_matter_how_an_argument_is_given(flow):
     assert ran(made) == ["add"]
 
 
+class Scaler:
+    def __init__(self, by):
+        self.by = by
+
+    def __call__(self, x):
+        return x * self.by
+
+    def scale(self, x):
+        return x * self.by
+
+
+@dataclasses.dataclass
+class Scale:
+    by: int
+
+    def __call__(self, x):
+        return x * self.by
+
+
+def test_an_object_that_is_called_counts_with_what_it_holds(flow):
+    assert [flow()(Scale(by), 3) for by in (2, 5)] == [6, 15]
+    for step in (Scaler(2), Scaler(2).scale):
+        with pytest.raises(InvalidRequest, match="whose method it is: a step can't be remembered on a Scaler"):
+            flow()(step, 3)
+
+
 def test_what_has_no_lasting_value_is_refused_with_a_sentence(flow, tmp_path):
     lock = threading.Lock()
     itself = []
@@ -658,3 +684,36 @@ def test_a_second_run_comes_back_to_the_job_that_the_first_left(start, tmp_path)
     assert len(adp.list_jobs()) == 1
     again = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
     assert "remembered" in again.stderr
+
+
+BUCKET = """
+import sys
+import ailab_dataproc as adp
+
+def prepare(out):
+    (out / "rows.txt").write_text("3")
+    return {"rows": out / "rows.txt"}
+
+def train(data, out):
+    (out / "model.txt").write_text(data["rows"].read_text() * 2)
+    return out / "model.txt"
+
+if __name__ == "__main__":
+    flow = adp.Flow(sys.argv[1])
+    print(flow(train, flow(prepare), on="job").read_text())
+"""
+
+
+def test_a_job_of_a_flow_in_a_bucket_gets_and_gives_files(start, bucket, tmp_path, monkeypatch):
+    lab = start()
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "run.py").write_text(BUCKET)
+    settings = Path(os.environ["AILAB_SETTINGS"])
+    other = tmp_path / "other.yaml"  # another cache than that of the workers
+    other.write_text(settings.read_text().replace("/cache", "/cache-of-another"))
+    command = [sys.executable, str(project / "run.py"), f"{bucket}/flows/ctr"]
+    given = os.environ | {"AILAB_SETTINGS": str(other), "AILAB_CLUSTER": lab.address}
+    done = subprocess.run(command, cwd=project, env=given, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "33"

@@ -64,7 +64,7 @@ class Flow:
             InvalidRequest: an argument that nothing lasting is known of, or a result that can't be kept.
         """
         call = Call.of(step, args, kwargs)
-        running.check(on, call, self._store)
+        running.check(on, call)
         known = self._memory.known(call, self.steps)
         label = self._label(call.name, known.key)
         record, problem = self._memory.find(known)

@@ -37,13 +37,11 @@ _INSTEAD = {  # what to do, by a word of the type's name
     "Client": "Leave it out: the step uses the client that is connected, with on='cluster'.",
     "Future": "Pass its result.",
     "Job": "Pass its result.",
-    "DataFrame": "Pass a dataset's name, a Plan or the Path of a file, and load it within the step.",
+    "Frame": "Pass a dataset's name, a Plan or the Path of a file, and load it within the step.",
     "Series": "Pass a dataset's name, a Plan or the Path of a file, and load it within the step.",
     "Table": "Pass a dataset's name, a Plan or the Path of a file, and load it within the step.",
     "Tensor": "Pass the Path of a file, and load it within the step.",
     "array": "Pass the Path of a file, or .tolist() of a small one.",
-    "generator": "Pass a list.",
-    "iterator": "Pass a list.",
 }
 
 
@@ -75,11 +73,12 @@ def refused(value: Any, where: str, *, kept: bool = False) -> InvalidRequest:
     if kept:
         wanted = "wanted plain values, Paths below `out`, or names of datasets"
         return InvalidRequest(f"{where}: a {kind} can't be kept, {wanted}. Write it to a file below `out`.")
-    instead = (
-        "Pass its Path."
-        if isinstance(value, io.IOBase)
-        else next((advice for word, advice in _INSTEAD.items() if word.lower() in kind.lower()), _ADVICE)
-    )
+    if isinstance(value, io.IOBase):
+        instead = "Pass its Path."
+    elif hasattr(value, "__next__"):
+        instead = "Pass a list."
+    else:
+        instead = next((advice for word, advice in _INSTEAD.items() if word.lower() in kind.lower()), _ADVICE)
     return InvalidRequest(f"{where}: a step can't be remembered on a {kind}. {instead}")
 
 
