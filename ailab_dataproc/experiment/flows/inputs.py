@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ailab_dataproc.report import Report
 from ailab_dataproc.settings import Settings
 
 _LONGEST = 260  # characters of what may name a version
+_LOOKED_AT = 1000  # items of a list
 _SHARED = 256  # Python has one object for each number up to this
 
 
@@ -32,7 +34,7 @@ class Names:
 
     def data(self, text: str) -> Used | None:
         """The prepared version that a text names, ``name:1.0.0``, ``name:1.*`` or ``folder/name``; else None."""
-        if len(text) > _LONGEST or not {":", "/"} & set(text):
+        if len(text) > _LONGEST or not (":" in text or "/" in text):
             return None
         try:
             Reference.parse(text)
@@ -77,13 +79,13 @@ def _names(one: Any) -> bool:
 
 
 def _leaves(value: Any) -> Iterator[Any]:
-    """A value and all that it holds."""
+    """A value and what it holds, for people: of long lists the beginning."""
     yield value
     if isinstance(value, Mapping):
-        for one in value.values():
+        for one in itertools.islice(value.values(), _LOOKED_AT):
             yield from _leaves(one)
     elif isinstance(value, list | tuple | set | frozenset):
-        for one in value:
+        for one in itertools.islice(value, _LOOKED_AT):
             yield from _leaves(one)
     elif dataclasses.is_dataclass(value) and not _names(value) and not isinstance(value, type):
         for field in dataclasses.fields(value):
