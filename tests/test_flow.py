@@ -536,6 +536,19 @@ def test_the_graph_is_drawn_for_mermaid(flow, load):
     assert {one.strip() for one in lines[4:]} == {"n0 --> n1", "n0 --> n2", "n1 --> n2"}
 
 
+def test_a_plan_comes_from_the_step_that_prepared_its_version(flow, make, data_dir, monkeypatch):
+    monkeypatch.setenv("AILAB_DATA_DIR", data_dir)
+
+    def prepare():
+        return "test/clicks:1.0.0"
+
+    make()
+    made = flow()
+    name = made(prepare)
+    made(same, adp.plan(name, split="train"))
+    assert "n0 --> n1" in made.mermaid()
+
+
 def test_the_page_shows_the_run_and_loads_nothing(flow, make, data_dir, monkeypatch, tmp_path):
     monkeypatch.setenv("AILAB_DATA_DIR", data_dir)
     make()

@@ -98,7 +98,7 @@ class Flow:
         before = next((one for one in self.steps if one.label == step.label), None)
         if before is None or step.ran:  # what ran first, and was asked for again, has run
             self.steps = [*(one for one in self.steps if one is not before), step]
-        self._memory.makers.add(step)
+        self._memory.note(step)
         self._last[step.label] = (step.record.step, step.record.key)
         self._store.keep_last(self._last)
         self.recording.note(step, self.mermaid())

@@ -50,20 +50,24 @@ class Names:
 
 @dataclasses.dataclass(slots=True)
 class Makers:
-    """Which steps values come from: by the folder of a path, and by which object it is."""
+    """Which steps values come from: by the folder of a path, the version of a dataset, and by which object it is."""
 
     root: Path
     _made: dict[int, tuple[Any, str]] = dataclasses.field(default_factory=dict)  # the objects are held, so ids last
 
-    def add(self, step: Step) -> None:
-        """Remember what a step returned, and what that holds."""
+    _prepared: dict[str, str] = dataclasses.field(default_factory=dict)  # the step by name:version
+
+    def add(self, step: Step, data: Iterable[Used]) -> None:
+        """Remember what a step returned, what that holds, and the data that it names."""
+        self._prepared |= {one.reference: step.label for one in data}
         for one in _leaves(step.result):
             self._made.setdefault(id(one), (one, step.label))
 
-    def of(self, value: Any, steps: Iterable[Step]) -> list[str]:
-        """The labels of the steps that a value comes from."""
+    def of(self, value: Any, data: Iterable[Used], steps: Iterable[Step]) -> list[str]:
+        """The labels of the steps that a value comes from, or that prepared the data that it names."""
         keys = {(one.record.step, one.record.key): one.label for one in steps}
         found = [self._maker(one, keys) for one in _leaves(value)]
+        found += [self._prepared.get(one.reference, "") for one in data]
         return list(dict.fromkeys(label for label in found if label))
 
     def _maker(self, one: Any, keys: Mapping[tuple[str, str], str]) -> str:

@@ -110,6 +110,10 @@ class Memory:
             self.store.finish(record)
             return record, True
 
+    def note(self, step: Step) -> None:
+        """Remember whose result a value is."""
+        self.makers.add(step, self.names.all_data(step.result))
+
     def result(self, record: Record) -> Any:
         """What the step returned."""
         return keeping.given(record.result, self.store.local)
@@ -119,11 +123,12 @@ class Memory:
 
     def _input(self, call: str, name: str, value: Any, steps: Sequence[Step]) -> Input:
         token = digest(self._tokens.of(value, f"{call}: argument {name!r}"))
+        data = self.names.all_data(value)
         return Input(
             text=shown(value, name),
             token=token,
-            made_by=self.makers.of(value, steps),
-            data=[one.to_dict() for one in self.names.all_data(value)],
+            made_by=self.makers.of(value, data, steps),
+            data=[one.to_dict() for one in data],
         )
 
 
