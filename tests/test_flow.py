@@ -25,7 +25,7 @@ import pytest
 from lab import wait_until
 
 import ailab_dataproc as adp
-from ailab_dataproc.errors import InvalidRequest, UnknownName
+from ailab_dataproc.errors import InvalidRequest, TrackingFailed, UnknownName
 
 STEPS = """
 import json
@@ -632,6 +632,19 @@ def test_a_server_that_is_down_does_not_stop_the_flow(flow, tracked):
     with pytest.warns(UserWarning, match="can't be reached") as told:
         assert [made(add, 1), made(add, 2)] == [2, 3]
     assert len(told) == 1
+
+
+def test_a_model_counts_by_the_version_that_its_alias_means_now(flow, tracked):
+    client = tracked.MlflowClient()
+    client.create_registered_model("ctr")
+    keys = []
+    for number in (1, 2):
+        client.create_model_version("ctr", "file:///nowhere")
+        client.set_registered_model_alias("ctr", "champion", str(number))
+        keys += [key("models:/ctr@champion", flow), key(f"models:/ctr/{number}", flow)]
+    assert keys[0] == keys[1] != keys[2] == keys[3]
+    with pytest.raises(TrackingFailed, match="model ctr@best: "):
+        flow()(same, "models:/ctr@best")
 
 
 # Clusters

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ailab_dataproc.errors import InvalidDefinition, InvalidRequest, NotPrepared, UnknownName
 from ailab_dataproc.experiment.flows.step import Step
+from ailab_dataproc.experiment.reaching import asking, knock, mlflow
 from ailab_dataproc.experiment.used import Used
 from ailab_dataproc.planning import Plan
 from ailab_dataproc.references import Reference
 from ailab_dataproc.report import Report
 from ailab_dataproc.settings import Settings
 
+_ALIAS = re.compile(r"models:/([^/@]+)@([^/@]+)")
 _LONGEST = 260  # characters of what may name a version
 _LOOKED_AT = 1000  # items of a list
 _SHARED = 256  # Python has one object for each number up to this
@@ -28,7 +31,13 @@ class Names:
     settings: Settings
 
     def token(self, text: str) -> str | None:
-        """The token of the dataset's version that a text names; None of any other text."""
+        """The token of the version of a dataset or a model that a text names; None of any other text.
+
+        Raises:
+            TrackingFailed: it names a model by an alias, and the registry doesn't tell which that is now.
+        """
+        if found := _ALIAS.fullmatch(text):
+            return f"str 'models:/{found[1]}/{_version(found[1], found[2])}'"
         used = self.data(text)
         return f"data {used.reference} {used.digest}" if used else None
 
@@ -46,6 +55,14 @@ class Names:
         """The versions that a value names or holds."""
         found = [self.data(one) if isinstance(one, str) else Used.of(one) for one in _leaves(value) if _names(one)]
         return [one for one in found if one]
+
+
+def _version(name: str, alias: str) -> str:
+    """The version of a registered model that has an alias now."""
+    what = f"model {name}@{alias}"
+    knock(what)
+    with asking(what):
+        return str(mlflow().MlflowClient().get_model_version_by_alias(name, alias).version)
 
 
 @dataclasses.dataclass(slots=True)

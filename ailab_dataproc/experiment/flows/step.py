@@ -15,7 +15,7 @@ from ailab_dataproc import urls
 from ailab_dataproc.drawing import plain
 from ailab_dataproc.errors import InvalidRequest
 from ailab_dataproc.experiment.flows.store import Input, Record
-from ailab_dataproc.experiment.flows.values import is_code, place_of, plain_number
+from ailab_dataproc.experiment.flows.values import is_code, place_of, plain_value
 from ailab_dataproc.experiment.used import Used
 from ailab_dataproc.jobs.environment import SECRET
 from ailab_dataproc.planning import Plan
@@ -109,7 +109,7 @@ class Call:
 
 def shown(value: Any, name: str = "") -> str:
     """A value for people, on one line; nothing of what its name says to be a secret."""
-    value = plain_number(value)
+    value = plain_value(value)
     if SECRET.search(name):
         return "•••"
     if isinstance(value, Plan | Report | Used):

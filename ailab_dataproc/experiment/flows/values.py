@@ -30,6 +30,7 @@ _SAID = (  # whose repr() says all that they hold
 )
 _KINDS: dict[str, Any] = {"list": list, "tuple": tuple, "set": (set, frozenset), "dict": Mapping}
 _MANY = (list, tuple, set, frozenset, Mapping)
+_PLAIN = {str, int, float, bool, type(None), list, tuple, dict}
 _QUICK = {int, bool, float, type(None)}
 _CODE = (type, FunctionType, BuiltinFunctionType, staticmethod, classmethod, property)
 _ADVICE = "Pass plain values, a dataset's name, a Plan or a Path, and make the rest within the step."
@@ -106,7 +107,7 @@ class Tokens:
             raise InvalidRequest(f"{where}: holds itself, or too much within each other. {_ADVICE}") from None
 
     def _of(self, value: Any, where: str) -> str:
-        value = plain_number(value)
+        value = plain_value(value)
         if isinstance(value, Enum):
             return f"{place_of(type(value))}.{value.name}"
         if isinstance(value, str):
@@ -148,7 +149,7 @@ class Tokens:
 
     def _parts(self, value: Any, where: str) -> Iterator[str]:
         if isinstance(value, list | tuple):
-            value = [plain_number(one) for one in value] if not {*map(type, value)} <= _QUICK else value
+            value = [plain_value(one) for one in value] if not {*map(type, value)} <= _QUICK else value
             if {*map(type, value)} <= _QUICK:  # millions of numbers in one go
                 yield repr([one + 0.0 if type(one) is float else one for one in value])
             else:
@@ -171,9 +172,12 @@ def _kind(value: Any) -> str:
     return next(name for name, kind in _KINDS.items() if isinstance(value, kind))
 
 
-def plain_number(value: Any) -> Any:
-    """A NumPy scalar as Python's own; everything else as it is."""
+def plain_value(value: Any) -> Any:
+    """A NumPy scalar as Python's own, an entry of the model zoo as its URI; everything else as it is."""
+    if type(value) in _PLAIN:
+        return value
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(value, numpy.generic) and value.dtype.kind in "biufcSU":
         return value.item()
-    return value
+    uri = getattr(value, "uri", None) if dataclasses.is_dataclass(value) else None
+    return uri if isinstance(uri, str) and uri.startswith("models:/") else value
