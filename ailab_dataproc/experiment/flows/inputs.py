@@ -36,7 +36,7 @@ class Names:
         Raises:
             TrackingFailed: it names a model by an alias, and the registry doesn't tell which that is now.
         """
-        if found := _ALIAS.fullmatch(text):
+        if text.startswith("models:/") and (found := _ALIAS.fullmatch(text)):
             return f"str 'models:/{found[1]}/{_version(found[1], found[2])}'"
         used = self.data(text)
         return f"data {used.reference} {used.digest}" if used else None

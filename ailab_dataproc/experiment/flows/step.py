@@ -122,15 +122,21 @@ def shown(value: Any, name: str = "") -> str:
     elif isinstance(value, str):
         text = urls.shown(value) if "://" in value else value
     elif isinstance(value, Mapping):
-        text = ", ".join(f"{key}: {shown(one, str(key))}" for key, one in list(value.items())[:_LONGEST])
+        text = ", ".join(f"{key}: {_inner(one, str(key))}" for key, one in list(value.items())[:_LONGEST])
     elif isinstance(value, list | tuple | set | frozenset) and len(value) > 6:
-        text = f"{len(value):,} items: {', '.join(shown(one) for one in list(value)[:3])}, …"
+        text = f"{len(value):,} items: {', '.join(_inner(one) for one in list(value)[:3])}, …"
     elif isinstance(value, list | tuple | set | frozenset):
-        text = ", ".join(shown(one) for one in value)
+        text = ", ".join(_inner(one) for one in value)
     else:
         text = f"{value!r}"
     text = plain(text)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _inner(value: Any, name: str = "") -> str:
+    """One of several values: of a number six digits."""
+    value = plain_value(value)
+    return f"{value:.6g}" if isinstance(value, float) and not SECRET.search(name) else shown(value, name)
 
 
 def _name(function: Any) -> str:
@@ -151,7 +157,8 @@ def changes(before: Record, code: Mapping[str, str], inputs: Mapping[str, Input]
         if was is None or now is None:
             said.append(f"{name} is {'new' if was is None else 'gone'}")
         elif was.token != now.token:
-            if was.text != now.text:
+            short = len(was.text) + len(now.text) < _LONGEST
+            if was.text != now.text and (short or not now.made_by):
                 said.append(f"{name} {was.text} → {now.text}")
             else:
                 said.append(f"{name} has other content" + (f", by {' and '.join(now.made_by)}" if now.made_by else ""))
