@@ -197,6 +197,35 @@ def test_the_methods_of_a_class_count(flow, load):
     assert flow()(load(text.replace("return x\n\n", "return -x\n\n")).run, 1) == -1
 
 
+def test_the_methods_of_a_dataclass_that_is_given_count(flow, load):
+    text = (
+        "from dataclasses import dataclass\n@dataclass\nclass Options:\n    depth: int = 1\n"
+        "    def wide(self):\n        return self.depth * 2\n\ndef run(options):\n    return options.wide()\n"
+    )
+    found = []
+    for one in (text, text.replace("* 2", "* 3")):
+        steps = load(one)
+        found.append(flow()(steps.run, steps.Options()))
+    assert found == [2, 3]
+
+
+def test_a_class_that_a_library_has_built_has_one_key_in_every_process(tmp_path):
+    (tmp_path / "models.py").write_text(
+        "import sys, ailab_dataproc as adp\nfrom pydantic import BaseModel\n"
+        "class Options(BaseModel):\n    depth: int = int(sys.argv[1])\n    kinds: set = {'a', 'b', 'c'}\n"
+        "def run():\n    return Options().depth\n"
+        "flow = adp.Flow('flow', quiet=True)\nprint(flow(run), flow.steps[0].record.key)\n"
+    )
+    found = []
+    for seed, depth in (("1", "1"), ("2", "1"), ("2", "5")):
+        given = os.environ | {"PYTHONHASHSEED": seed}
+        command = [sys.executable, "models.py", depth]
+        done = subprocess.run(command, cwd=tmp_path, env=given, capture_output=True, text=True, check=True)
+        found.append(done.stdout.split())
+    assert found[0] == found[1] != found[2]
+    assert found[2][0] == "5"
+
+
 def test_a_step_that_gives_the_same_again_lets_later_ones_rest(flow, load):
     experiment(flow(), load(STEPS))
     text = STEPS.replace("list(range(rows))", "[one for one in range(rows)]")

@@ -124,7 +124,8 @@ class Tokens:
         if isinstance(value, Plan | Report | Used):
             used = Used.of(value)
             return f"data {used.reference} {used.digest}"
-        return f"{_kind(value)} {digest(*self._parts(value, where))}"
+        code = self.function(type(value), where) if dataclasses.is_dataclass(value) else ""
+        return f"{_kind(value)} {digest(code, *self._parts(value, where))}"
 
     def _of_other(self, value: Any, where: str) -> str:
         if isinstance(value, re.Pattern):
