@@ -25,7 +25,7 @@ import pytest
 from lab import wait_until
 
 import ailab_dataproc as adp
-from ailab_dataproc.errors import InvalidRequest, UnknownName
+from ailab_dataproc.errors import InvalidRequest, TrackingFailed, UnknownName
 
 STEPS = """
 import json
@@ -195,6 +195,35 @@ def test_the_methods_of_a_class_count(flow, load):
     text = "class Model:\n    def fit(self, x):\n        return x\n\ndef run(x):\n    return Model().fit(x)\n"
     assert flow()(load(text).run, 1) == 1
     assert flow()(load(text.replace("return x\n\n", "return -x\n\n")).run, 1) == -1
+
+
+def test_the_methods_of_a_dataclass_that_is_given_count(flow, load):
+    text = (
+        "from dataclasses import dataclass\n@dataclass\nclass Options:\n    depth: int = 1\n"
+        "    def wide(self):\n        return self.depth * 2\n\ndef run(options):\n    return options.wide()\n"
+    )
+    found = []
+    for one in (text, text.replace("* 2", "* 3")):
+        steps = load(one)
+        found.append(flow()(steps.run, steps.Options()))
+    assert found == [2, 3]
+
+
+def test_a_class_that_a_library_has_built_has_one_key_in_every_process(tmp_path):
+    (tmp_path / "models.py").write_text(
+        "import sys, ailab_dataproc as adp\nfrom pydantic import BaseModel\n"
+        "class Options(BaseModel):\n    depth: int = int(sys.argv[1])\n    kinds: set = {'a', 'b', 'c'}\n"
+        "def run():\n    return Options().depth\n"
+        "flow = adp.Flow('flow', quiet=True)\nprint(flow(run), flow.steps[0].record.key)\n"
+    )
+    found = []
+    for seed, depth in (("1", "1"), ("2", "1"), ("2", "5")):
+        given = os.environ | {"PYTHONHASHSEED": seed}
+        command = [sys.executable, "models.py", depth]
+        done = subprocess.run(command, cwd=tmp_path, env=given, capture_output=True, text=True, check=True)
+        found.append(done.stdout.split())
+    assert found[0] == found[1] != found[2]
+    assert found[2][0] == "5"
 
 
 def test_a_step_that_gives_the_same_again_lets_later_ones_rest(flow, load):
@@ -370,6 +399,32 @@ def test_it_does_not_matter_how_an_argument_is_given(flow):
     assert ran(made) == ["add"]
 
 
+class Scaler:
+    def __init__(self, by):
+        self.by = by
+
+    def __call__(self, x):
+        return x * self.by
+
+    def scale(self, x):
+        return x * self.by
+
+
+@dataclasses.dataclass
+class Scale:
+    by: int
+
+    def __call__(self, x):
+        return x * self.by
+
+
+def test_an_object_that_is_called_counts_with_what_it_holds(flow):
+    assert [flow()(Scale(by), 3) for by in (2, 5)] == [6, 15]
+    for step in (Scaler(2), Scaler(2).scale):
+        with pytest.raises(InvalidRequest, match="whose method it is: a step can't be remembered on a Scaler"):
+            flow()(step, 3)
+
+
 def test_what_has_no_lasting_value_is_refused_with_a_sentence(flow, tmp_path):
     lock = threading.Lock()
     itself = []
@@ -507,6 +562,19 @@ def test_the_graph_is_drawn_for_mermaid(flow, load):
     assert {one.strip() for one in lines[4:]} == {"n0 --> n1", "n0 --> n2", "n1 --> n2"}
 
 
+def test_a_plan_comes_from_the_step_that_prepared_its_version(flow, make, data_dir, monkeypatch):
+    monkeypatch.setenv("AILAB_DATA_DIR", data_dir)
+
+    def prepare():
+        return "test/clicks:1.0.0"
+
+    make()
+    made = flow()
+    name = made(prepare)
+    made(same, adp.plan(name, split="train"))
+    assert "n0 --> n1" in made.mermaid()
+
+
 def test_the_page_shows_the_run_and_loads_nothing(flow, make, data_dir, monkeypatch, tmp_path):
     monkeypatch.setenv("AILAB_DATA_DIR", data_dir)
     make()
@@ -592,6 +660,19 @@ def test_a_server_that_is_down_does_not_stop_the_flow(flow, tracked):
     assert len(told) == 1
 
 
+def test_a_model_counts_by_the_version_that_its_alias_means_now(flow, tracked):
+    client = tracked.MlflowClient()
+    client.create_registered_model("ctr")
+    keys = []
+    for number in (1, 2):
+        client.create_model_version("ctr", "file:///nowhere")
+        client.set_registered_model_alias("ctr", "champion", str(number))
+        keys += [key("models:/ctr@champion", flow), key(f"models:/ctr/{number}", flow)]
+    assert keys[0] == keys[1] != keys[2] == keys[3]
+    with pytest.raises(TrackingFailed, match="model ctr@best: "):
+        flow()(same, "models:/ctr@best")
+
+
 # Clusters
 
 
@@ -655,3 +736,36 @@ def test_a_second_run_comes_back_to_the_job_that_the_first_left(start, tmp_path)
     assert len(adp.list_jobs()) == 1
     again = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
     assert "remembered" in again.stderr
+
+
+BUCKET = """
+import sys
+import ailab_dataproc as adp
+
+def prepare(out):
+    (out / "rows.txt").write_text("3")
+    return {"rows": out / "rows.txt"}
+
+def train(data, out):
+    (out / "model.txt").write_text(data["rows"].read_text() * 2)
+    return out / "model.txt"
+
+if __name__ == "__main__":
+    flow = adp.Flow(sys.argv[1])
+    print(flow(train, flow(prepare), on="job").read_text())
+"""
+
+
+def test_a_job_of_a_flow_in_a_bucket_gets_and_gives_files(start, bucket, tmp_path, monkeypatch):
+    lab = start()
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "run.py").write_text(BUCKET)
+    settings = Path(os.environ["AILAB_SETTINGS"])
+    other = tmp_path / "other.yaml"  # another cache than that of the workers
+    other.write_text(settings.read_text().replace("/cache", "/cache-of-another"))
+    command = [sys.executable, str(project / "run.py"), f"{bucket}/flows/ctr"]
+    given = os.environ | {"AILAB_SETTINGS": str(other), "AILAB_CLUSTER": lab.address}
+    done = subprocess.run(command, cwd=project, env=given, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "33"

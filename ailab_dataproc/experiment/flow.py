@@ -64,7 +64,7 @@ class Flow:
             InvalidRequest: an argument that nothing lasting is known of, or a result that can't be kept.
         """
         call = Call.of(step, args, kwargs)
-        running.check(on, call, self._store)
+        running.check(on, call)
         known = self._memory.known(call, self.steps)
         label = self._label(call.name, known.key)
         record, problem = self._memory.find(known)
@@ -98,7 +98,7 @@ class Flow:
         before = next((one for one in self.steps if one.label == step.label), None)
         if before is None or step.ran:  # what ran first, and was asked for again, has run
             self.steps = [*(one for one in self.steps if one is not before), step]
-        self._memory.makers.add(step)
+        self._memory.note(step)
         self._last[step.label] = (step.record.step, step.record.key)
         self._store.keep_last(self._last)
         self.recording.note(step, self.mermaid())

@@ -10,6 +10,7 @@ import ast
 import dis
 import functools
 import importlib.util
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,17 +23,8 @@ from ailab_dataproc.experiment.flows.values import Tokens, digest, is_code, plac
 from ailab_dataproc.functions import LIBRARIES
 from ailab_dataproc.preparation.fingerprint import stripped
 
-_WITHOUT = {  # of a class: what says nothing of what it does
-    "__dict__",
-    "__doc__",
-    "__module__",
-    "__weakref__",
-    "__annotations__",
-    "__firstlineno__",
-    "__static_attributes__",
-    "__abstractmethods__",
-    "_abc_impl",
-}
+_WITHOUT = {"_abc_impl"}  # of a class: what says nothing of what it does
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _SKIPPED = {"EXTENDED_ARG", "RESUME", "NOP", "CACHE"}
 _CONSTANTS = {"LOAD_CONST", "RETURN_CONST", "KW_NAMES"}  # of the last Python 3.11 itself doesn't tell the value
 _PACKAGE = __name__.partition(".")[0]
@@ -77,8 +69,11 @@ class Code:
         for base in one.__mro__[1:]:
             yield self.add(base)
         for key, value in sorted(vars(one).items()):
-            if key not in _WITHOUT:
+            if is_code(value) or not (key.startswith("__") or key in _WITHOUT):
                 yield f"{key}={self._used(value)}"
+        yield _ADDRESS.sub("", repr(vars(one).get("__annotations__")))
+        for name, given in vars(one).get("__pydantic_fields__", {}).items():  # where pydantic has put the defaults
+            yield f"{name} {self._used(given.default)} {self._used(given.default_factory)}"
 
     def _of_function(self, one: FunctionType) -> Iterator[str]:
         yield from self._of_code(one.__code__, one.__globals__)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ailab_dataproc.errors import InvalidDefinition, InvalidRequest, NotPrepared, UnknownName
 from ailab_dataproc.experiment.flows.step import Step
+from ailab_dataproc.experiment.reaching import asking, knock, mlflow
 from ailab_dataproc.experiment.used import Used
 from ailab_dataproc.planning import Plan
 from ailab_dataproc.references import Reference
 from ailab_dataproc.report import Report
 from ailab_dataproc.settings import Settings
 
+_ALIAS = re.compile(r"models:/([^/@]+)@([^/@]+)")
 _LONGEST = 260  # characters of what may name a version
+_LOOKED_AT = 1000  # items of a list
 _SHARED = 256  # Python has one object for each number up to this
 
 
@@ -26,13 +31,19 @@ class Names:
     settings: Settings
 
     def token(self, text: str) -> str | None:
-        """The token of the dataset's version that a text names; None of any other text."""
+        """The token of the version of a dataset or a model that a text names; None of any other text.
+
+        Raises:
+            TrackingFailed: it names a model by an alias, and the registry doesn't tell which that is now.
+        """
+        if text.startswith("models:/") and (found := _ALIAS.fullmatch(text)):
+            return f"str 'models:/{found[1]}/{_version(found[1], found[2])}'"
         used = self.data(text)
         return f"data {used.reference} {used.digest}" if used else None
 
     def data(self, text: str) -> Used | None:
         """The prepared version that a text names, ``name:1.0.0``, ``name:1.*`` or ``folder/name``; else None."""
-        if len(text) > _LONGEST or not {":", "/"} & set(text):
+        if len(text) > _LONGEST or not (":" in text or "/" in text):
             return None
         try:
             Reference.parse(text)
@@ -46,22 +57,34 @@ class Names:
         return [one for one in found if one]
 
 
+def _version(name: str, alias: str) -> str:
+    """The version of a registered model that has an alias now."""
+    what = f"model {name}@{alias}"
+    knock(what)
+    with asking(what):
+        return str(mlflow().MlflowClient().get_model_version_by_alias(name, alias).version)
+
+
 @dataclasses.dataclass(slots=True)
 class Makers:
-    """Which steps values come from: by the folder of a path, and by which object it is."""
+    """Which steps values come from: by the folder of a path, the version of a dataset, and by which object it is."""
 
     root: Path
     _made: dict[int, tuple[Any, str]] = dataclasses.field(default_factory=dict)  # the objects are held, so ids last
 
-    def add(self, step: Step) -> None:
-        """Remember what a step returned, and what that holds."""
+    _prepared: dict[str, str] = dataclasses.field(default_factory=dict)  # the step by name:version
+
+    def add(self, step: Step, data: Iterable[Used]) -> None:
+        """Remember what a step returned, what that holds, and the data that it names."""
+        self._prepared |= {one.reference: step.label for one in data}
         for one in _leaves(step.result):
             self._made.setdefault(id(one), (one, step.label))
 
-    def of(self, value: Any, steps: Iterable[Step]) -> list[str]:
-        """The labels of the steps that a value comes from."""
+    def of(self, value: Any, data: Iterable[Used], steps: Iterable[Step]) -> list[str]:
+        """The labels of the steps that a value comes from, or that prepared the data that it names."""
         keys = {(one.record.step, one.record.key): one.label for one in steps}
         found = [self._maker(one, keys) for one in _leaves(value)]
+        found += [self._prepared.get(one.reference, "") for one in data]
         return list(dict.fromkeys(label for label in found if label))
 
     def _maker(self, one: Any, keys: Mapping[tuple[str, str], str]) -> str:
@@ -77,13 +100,13 @@ def _names(one: Any) -> bool:
 
 
 def _leaves(value: Any) -> Iterator[Any]:
-    """A value and all that it holds."""
+    """A value and what it holds, for people: of long lists the beginning."""
     yield value
     if isinstance(value, Mapping):
-        for one in value.values():
+        for one in itertools.islice(value.values(), _LOOKED_AT):
             yield from _leaves(one)
     elif isinstance(value, list | tuple | set | frozenset):
-        for one in value:
+        for one in itertools.islice(value, _LOOKED_AT):
             yield from _leaves(one)
     elif dataclasses.is_dataclass(value) and not _names(value) and not isinstance(value, type):
         for field in dataclasses.fields(value):

@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from ailab_dataproc.errors import InvalidRequest
-from ailab_dataproc.experiment.flows.values import plain_number, refused
+from ailab_dataproc.experiment.flows.values import plain_value, refused
 from ailab_dataproc.experiment.used import Used
 from ailab_dataproc.report import Report
 
@@ -51,7 +51,7 @@ def kept(value: Any, root: Path, where: str) -> Any:
     Raises:
         InvalidRequest: it can't be kept.
     """
-    value = plain_number(value)
+    value = plain_value(value)
     kind = type(value)
     if value is None or kind in (bool, int, str) or (kind is float and math.isfinite(value)):
         return value

@@ -8,12 +8,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from types import MethodType, MethodWrapperType
 from typing import Any
 
 from ailab_dataproc import urls
+from ailab_dataproc.drawing import plain
 from ailab_dataproc.errors import InvalidRequest
 from ailab_dataproc.experiment.flows.store import Input, Record
-from ailab_dataproc.experiment.flows.values import is_code, place_of, plain_number
+from ailab_dataproc.experiment.flows.values import is_code, place_of, plain_value
 from ailab_dataproc.experiment.used import Used
 from ailab_dataproc.jobs.environment import SECRET
 from ailab_dataproc.planning import Plan
@@ -62,9 +64,11 @@ class Call:
         """
         while isinstance(function, functools.partial):
             function, args, kwargs = function.func, (*function.args, *args), function.keywords | kwargs
+        if callable(function) and not (is_code(function) or isinstance(function, MethodType | MethodWrapperType)):
+            function = function.__call__  # of an object: it counts with what the object holds
         if not callable(function):
             raise InvalidRequest(f"step={function!r:.80}: wanted a function. Pass it without calling it.")
-        name = re.sub(r"\W+", "", getattr(function, "__name__", type(function).__name__))
+        name = re.sub(r"\W+", "", _name(function))
         if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
             raise InvalidRequest(f"{name}: is a generator or coroutine, wanted a function that returns its result.")
         try:
@@ -92,15 +96,20 @@ class Call:
         return {name: one for name, one in self.bound.arguments.items() if name != OUT}
 
     def complete(self, out: Path) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Positional and keyword arguments."""
+        """Positional and keyword arguments; `out` by name where it can be."""
         if self.wants_out:
             self.bound.arguments[OUT] = out
         return self.bound.args, self.bound.kwargs
 
+    def run(self, out: Path) -> Any:
+        """Call the function."""
+        args, kwargs = self.complete(out)
+        return self.function(*args, **kwargs)
+
 
 def shown(value: Any, name: str = "") -> str:
     """A value for people, on one line; nothing of what its name says to be a secret."""
-    value = plain_number(value)
+    value = plain_value(value)
     if SECRET.search(name):
         return "•••"
     if isinstance(value, Plan | Report | Used):
@@ -113,15 +122,26 @@ def shown(value: Any, name: str = "") -> str:
     elif isinstance(value, str):
         text = urls.shown(value) if "://" in value else value
     elif isinstance(value, Mapping):
-        text = ", ".join(f"{key}: {shown(one, str(key))}" for key, one in list(value.items())[:_LONGEST])
+        text = ", ".join(f"{key}: {_inner(one, str(key))}" for key, one in list(value.items())[:_LONGEST])
     elif isinstance(value, list | tuple | set | frozenset) and len(value) > 6:
-        text = f"{len(value):,} items: {', '.join(shown(one) for one in list(value)[:3])}, …"
+        text = f"{len(value):,} items: {', '.join(_inner(one) for one in list(value)[:3])}, …"
     elif isinstance(value, list | tuple | set | frozenset):
-        text = ", ".join(shown(one) for one in value)
+        text = ", ".join(_inner(one) for one in value)
     else:
         text = f"{value!r}"
-    text = " ".join(text.split())
+    text = plain(text)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _inner(value: Any, name: str = "") -> str:
+    """One of several values: of a number six digits."""
+    value = plain_value(value)
+    return f"{value:.6g}" if isinstance(value, float) and not SECRET.search(name) else shown(value, name)
+
+
+def _name(function: Any) -> str:
+    owner = getattr(function, "__self__", None)
+    return type(owner).__name__ if function.__name__ == "__call__" else str(function.__name__)
 
 
 def changes(before: Record, code: Mapping[str, str], inputs: Mapping[str, Input]) -> str:
@@ -137,7 +157,8 @@ def changes(before: Record, code: Mapping[str, str], inputs: Mapping[str, Input]
         if was is None or now is None:
             said.append(f"{name} is {'new' if was is None else 'gone'}")
         elif was.token != now.token:
-            if was.text != now.text:
+            short = len(was.text) + len(now.text) < _LONGEST
+            if was.text != now.text and (short or not now.made_by):
                 said.append(f"{name} {was.text} → {now.text}")
             else:
                 said.append(f"{name} has other content" + (f", by {' and '.join(now.made_by)}" if now.made_by else ""))

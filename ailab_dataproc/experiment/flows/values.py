@@ -30,6 +30,7 @@ _SAID = (  # whose repr() says all that they hold
 )
 _KINDS: dict[str, Any] = {"list": list, "tuple": tuple, "set": (set, frozenset), "dict": Mapping}
 _MANY = (list, tuple, set, frozenset, Mapping)
+_PLAIN = {str, int, float, bool, type(None), list, tuple, dict}
 _QUICK = {int, bool, float, type(None)}
 _CODE = (type, FunctionType, BuiltinFunctionType, staticmethod, classmethod, property)
 _ADVICE = "Pass plain values, a dataset's name, a Plan or a Path, and make the rest within the step."
@@ -37,13 +38,11 @@ _INSTEAD = {  # what to do, by a word of the type's name
     "Client": "Leave it out: the step uses the client that is connected, with on='cluster'.",
     "Future": "Pass its result.",
     "Job": "Pass its result.",
-    "DataFrame": "Pass a dataset's name, a Plan or the Path of a file, and load it within the step.",
+    "Frame": "Pass a dataset's name, a Plan or the Path of a file, and load it within the step.",
     "Series": "Pass a dataset's name, a Plan or the Path of a file, and load it within the step.",
     "Table": "Pass a dataset's name, a Plan or the Path of a file, and load it within the step.",
     "Tensor": "Pass the Path of a file, and load it within the step.",
     "array": "Pass the Path of a file, or .tolist() of a small one.",
-    "generator": "Pass a list.",
-    "iterator": "Pass a list.",
 }
 
 
@@ -75,11 +74,12 @@ def refused(value: Any, where: str, *, kept: bool = False) -> InvalidRequest:
     if kept:
         wanted = "wanted plain values, Paths below `out`, or names of datasets"
         return InvalidRequest(f"{where}: a {kind} can't be kept, {wanted}. Write it to a file below `out`.")
-    instead = (
-        "Pass its Path."
-        if isinstance(value, io.IOBase)
-        else next((advice for word, advice in _INSTEAD.items() if word.lower() in kind.lower()), _ADVICE)
-    )
+    if isinstance(value, io.IOBase):
+        instead = "Pass its Path."
+    elif hasattr(value, "__next__"):
+        instead = "Pass a list."
+    else:
+        instead = next((advice for word, advice in _INSTEAD.items() if word.lower() in kind.lower()), _ADVICE)
     return InvalidRequest(f"{where}: a step can't be remembered on a {kind}. {instead}")
 
 
@@ -107,7 +107,7 @@ class Tokens:
             raise InvalidRequest(f"{where}: holds itself, or too much within each other. {_ADVICE}") from None
 
     def _of(self, value: Any, where: str) -> str:
-        value = plain_number(value)
+        value = plain_value(value)
         if isinstance(value, Enum):
             return f"{place_of(type(value))}.{value.name}"
         if isinstance(value, str):
@@ -124,7 +124,8 @@ class Tokens:
         if isinstance(value, Plan | Report | Used):
             used = Used.of(value)
             return f"data {used.reference} {used.digest}"
-        return f"{_kind(value)} {digest(*self._parts(value, where))}"
+        code = self.function(type(value), where) if dataclasses.is_dataclass(value) else ""
+        return f"{_kind(value)} {digest(code, *self._parts(value, where))}"
 
     def _of_other(self, value: Any, where: str) -> str:
         if isinstance(value, re.Pattern):
@@ -149,7 +150,7 @@ class Tokens:
 
     def _parts(self, value: Any, where: str) -> Iterator[str]:
         if isinstance(value, list | tuple):
-            value = [plain_number(one) for one in value] if not {*map(type, value)} <= _QUICK else value
+            value = [plain_value(one) for one in value] if not {*map(type, value)} <= _QUICK else value
             if {*map(type, value)} <= _QUICK:  # millions of numbers in one go
                 yield repr([one + 0.0 if type(one) is float else one for one in value])
             else:
@@ -172,9 +173,12 @@ def _kind(value: Any) -> str:
     return next(name for name, kind in _KINDS.items() if isinstance(value, kind))
 
 
-def plain_number(value: Any) -> Any:
-    """A NumPy scalar as Python's own; everything else as it is."""
+def plain_value(value: Any) -> Any:
+    """A NumPy scalar as Python's own, an entry of the model zoo as its URI; everything else as it is."""
+    if type(value) in _PLAIN:
+        return value
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(value, numpy.generic) and value.dtype.kind in "biufcSU":
         return value.item()
-    return value
+    uri = getattr(value, "uri", None) if dataclasses.is_dataclass(value) else None
+    return uri if isinstance(uri, str) and uri.startswith("models:/") else value
