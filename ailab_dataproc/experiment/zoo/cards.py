@@ -48,7 +48,17 @@ def read(card: str | os.PathLike[str], task: str | None = None) -> Card:
     Raises:
         InvalidRequest: there is no such file, its YAML can't be read, or it names no task, or another one.
     """
-    where, whole = _text(card)
+    return parse(*_text(card), task)
+
+
+def parse(where: str, whole: str, task: str | None = None) -> Card:
+    """Read the text of a card.
+
+    Args:
+        where: the place of messages.
+        whole: the text.
+        task: see `read`.
+    """
     front = _FRONT.match(whole)
     about = _yaml(where, front[1]) if front else {}
     found = Card(whole=whole, task="")

@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ailab_dataproc import storage
@@ -61,7 +60,7 @@ def draft(  # noqa: PLR0913 - what `push` takes
     if kind not in KINDS:
         raise unknown("kind", str(kind), KINDS, where=f"model {name}")
     gathered, location = (None, _place(files)) if by_reference else (gather(files, also), "")
-    found = cards.read(card if card is not None else _card_of(files, gathered, location), task)
+    found = _card_of(files, gathered, location, task) if card is None else cards.read(card, task)
     run_id = _run(run)
     return Draft(
         name=name,
@@ -86,17 +85,17 @@ def _place(files: Files) -> str:
     return place.url
 
 
-def _card_of(files: Files, gathered: Gathered | None, location: str) -> str | Path:
+def _card_of(files: Files, gathered: Gathered | None, location: str, task: str | None) -> Card:
     """The card among the files."""
     if gathered:
         if CARD not in gathered.paths:
             raise cards.missing(str(files) if isinstance(files, str | os.PathLike) else "files")
-        return gathered.paths[CARD]
+        return cards.read(gathered.paths[CARD], task)
     place = storage.folder(location, load_settings().storage_options)
     with storage.explained(location, "read"):
         if not place.exists(CARD):
             raise cards.missing(location)
-        return place.read(CARD).decode("utf-8", "replace") + "\n"
+        return cards.parse(place.path(CARD), place.read(CARD).decode("utf-8", "replace"), task)
 
 
 def _tags(name: str, tags: Sequence[str]) -> Sequence[str]:
