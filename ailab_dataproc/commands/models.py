@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _METRICS = 3  # that a line shows
 _FILES = 20  # that a page shows
+_SUMMARY = 20  # characters of one that a line shows at least
 
 
 @click.group()
@@ -239,17 +240,34 @@ def _drafted(draft: Draft) -> None:
 
 
 def _table(found: Sequence[Entry]) -> None:
-    from ailab_dataproc.tables import bare_table, console
+    """A line an entry; narrow terminals get fewer columns."""
+    from rich.cells import cell_len
 
-    table = bare_table("name", "kind", "task", "metrics", "data", "pushed", "owner", "summary")
+    from ailab_dataproc.tables import bare_table, console
+    from ailab_dataproc.wording import cut
+
+    heads = ("name", "kind", "task", "metrics", "data", "pushed", "owner")
+    out, columns = console(), {key: list[str]() for key in heads}
     for one in found:
         told = [f"{name}={value:.4g}" for name, value in one.metrics.items()]
-        more = ", …" if len(told) > _METRICS else ""
-        data = ", ".join(dict.fromkeys(datum.reference for datum in one.data))
-        name = "".join([f"{one.name}:{one.version}", *(f" @{alias}" for alias in one.aliases)])
-        row = (name, one.kind, one.task, ", ".join(told[:_METRICS]) + more, data, one.pushed[:10], one.owner)
-        table.add_row(*row, one.summary or one.title)
-    console().print(table)
+        columns["name"].append("".join([f"{one.name}:{one.version}", *(f" @{alias}" for alias in one.aliases)]))
+        columns["kind"].append(one.kind)
+        columns["task"].append(one.task)
+        columns["metrics"].append(", ".join(told[:_METRICS]) + (", …" if len(told) > _METRICS else ""))
+        columns["data"].append(", ".join(dict.fromkeys(datum.reference for datum in one.data)))
+        columns["pushed"].append(one.pushed[:10])
+        columns["owner"].append(one.owner)
+
+    def room() -> int:
+        return out.width - sum(max(map(cell_len, [key, *cells])) + 2 for key, cells in columns.items())
+
+    for key in ("kind", "pushed", "owner", "task"):
+        if room() < _SUMMARY:
+            del columns[key]
+    table = bare_table(*columns, "summary")
+    for one, *cells in zip(found, *columns.values(), strict=True):
+        table.add_row(*cells, cut(one.summary or one.title, max(room(), _SUMMARY)))
+    out.print(table)
 
 
 def _size(count: int) -> str:
