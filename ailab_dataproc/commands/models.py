@@ -62,7 +62,7 @@ def push(
     data: Any = [] if given.pop("no_data") else named
     about = {**given, "metrics": _numbers(metrics), "data": data}
     what: Any = files[0] if len(files) == 1 else list(files)
-    with quiet_stdout(as_json):
+    with quiet_stdout(True):  # MLflow prints where its run is
         from ailab_dataproc import tables
         from ailab_dataproc.experiment import reaching
         from ailab_dataproc.experiment.zoo import drafting, pushing

@@ -229,6 +229,7 @@ def _register(client: Any, entry: Entry, text: str) -> str:
         run_id=entry.run_id,
         tags=tags,
         description=entry.summary or None,
+        await_creation_for=0,
         model_id=entry.model_id,
     )
     return str(version.version)
