@@ -22,6 +22,7 @@ from ailab_dataproc.commands.importing import import_
 from ailab_dataproc.commands.jobs import jobs
 from ailab_dataproc.commands.looking import describe, head, list_, plan
 from ailab_dataproc.commands.mlflow import mlflow
+from ailab_dataproc.commands.models import models
 from ailab_dataproc.commands.new import new
 from ailab_dataproc.commands.new_package import new_package
 from ailab_dataproc.commands.preparing import prepare, verify
@@ -99,6 +100,7 @@ for command in (
     jobs,
     list_,
     mlflow,
+    models,
     new,
     new_package,
     plan,
