@@ -316,3 +316,12 @@ def test_no_module_is_left_without_an_exact_version():
     sources = re.findall(r'source  = "(\S+)"\n  version = "(\S+)"', (CONFIG / "modules.tf").read_text())
     assert len(sources) == len(MODULES)
     assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for _, version in sources)
+
+
+def test_the_systemd_unit_starts_the_server_as_the_command_line_takes_it():
+    from ailab_dataproc.commands.mlflow import mlflow
+
+    text = (CONFIG / "ailab-mlflow.service").read_text().replace("\\\n", "")
+    _, group, command, *options = re.findall(r"^ExecStart=(.*)$", text, re.MULTILINE)[0].split()
+    assert (group, command) == ("mlflow", "serve")
+    assert mlflow.commands["serve"].make_context("serve", options).params["identity"] == "password"
