@@ -90,7 +90,7 @@ def lab(request, tmp_path_factory):
         options = ["--identity", "iap", "--iap-audience", AUDIENCE, "--iap-keys", iap.keys_url]
         env = {}
         if request.param == "postgresql":
-            env["MLFLOW_BACKEND_STORE_URI"] = stack.enter_context(postgres(folder / "postgresql"))
+            env["MLFLOW_BACKEND_STORE_URI"] = stack.enter_context(postgres())
         port, process, log = stack.enter_context(
             served(folder / "server", *options, "--whitelist", str(whitelist), env=env)
         )
