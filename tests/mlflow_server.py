@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-SECONDS = 120  # that a server may take to start on a busy machine
+SECONDS = 240  # that a server may take to start on a busy machine
 
 
 def free_port():
