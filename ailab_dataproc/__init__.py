@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ailab_dataproc.comparing import diff
     from ailab_dataproc.dataset import Dataset, Source
     from ailab_dataproc.download import Download
+    from ailab_dataproc.experiment.finding import data_of, runs_of
+    from ailab_dataproc.experiment.tracking import track
     from ailab_dataproc.jobs.job import Job
     from ailab_dataproc.jobs.listing import list_jobs
     from ailab_dataproc.jobs.submitting import submit
@@ -59,6 +61,9 @@ _PUBLIC = {
     "submit": "jobs.submitting",
     "Job": "jobs.job",
     "list_jobs": "jobs.listing",
+    "track": "experiment.tracking",
+    "data_of": "experiment.finding",
+    "runs_of": "experiment.finding",
 }
 
 __all__ = [
@@ -74,6 +79,7 @@ __all__ = [
     "checks",
     "column",
     "connect",
+    "data_of",
     "diff",
     "even_splits",
     "from_tfds",
@@ -86,7 +92,9 @@ __all__ = [
     "progress",
     "read_csv",
     "register_with_tfds",
+    "runs_of",
     "submit",
+    "track",
     "transform",
     "transform_graph",
 ]

@@ -26,6 +26,7 @@ from ailab_dataproc.commands.new import new
 from ailab_dataproc.commands.new_package import new_package
 from ailab_dataproc.commands.preparing import prepare, verify
 from ailab_dataproc.commands.retire import retire
+from ailab_dataproc.commands.runs import runs
 from ailab_dataproc.commands.stats import stats
 from ailab_dataproc.commands.transform import transform
 from ailab_dataproc.program import INTERRUPTED, Program
@@ -103,6 +104,7 @@ for command in (
     plan,
     prepare,
     retire,
+    runs,
     stats,
     transform,
     verify,

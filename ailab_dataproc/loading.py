@@ -14,8 +14,9 @@ from ailab_dataproc.backends import BACKENDS, backend, memory
 from ailab_dataproc.backends.shards import threads
 from ailab_dataproc.batching import FORMATS, Asked, Batches, at_a_time, check_numbers, make_batches
 from ailab_dataproc.calibration import Calibration, load_calibration
-from ailab_dataproc.choosing import check_ladder, choose
+from ailab_dataproc.choosing import Choice, check_ladder, choose
 from ailab_dataproc.errors import InvalidRequest, NotPrepared, unknown
+from ailab_dataproc.loaded import Loaded, remember
 from ailab_dataproc.manifest import Prepared, Versions, list_names, not_prepared, open_prepared, read_versions
 from ailab_dataproc.notices import warn
 from ailab_dataproc.planning import Plan
@@ -119,21 +120,8 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
     selected = replace(selected, need=_known(selected, prepared, {backend, *ladder}))
     calibration = load_calibration(settings.calibration, machine) if ladder else Calibration()
     choice = choose(selected.need, machine, considered, asked=backend, ladder=ladder, calibration=calibration)
-    return Plan(
-        dataset=prepared.name,
-        location=prepared.folder.url,
-        fingerprint=prepared.manifest.fingerprint,
-        split=split,
-        selected=selected,
-        machine=machine,
-        choice=choice,
-        asked=backend,
-        ladder=ladder,
-        returns=considered[choice.backend].returns,
-        all_columns=len(prepared.schema),
-        calibration=calibration,
-        package=prepared.manifest.provenance.get("package") or "",
-    )
+    told = {"asked": backend, "ladder": ladder, "calibration": calibration}
+    return _plan(prepared, split, selected, machine=machine, choice=choice, **told)
 
 
 def batches(  # noqa: PLR0913 - the one place where all choices of an iteration stand
@@ -194,10 +182,12 @@ def batches(  # noqa: PLR0913 - the one place where all choices of an iteration 
         rank=rank,
         world_size=world_size,
     )
-    choose(
-        _part(selected, at_a_time(shuffle=shuffle)), Machine.here(), {format: _backend(format)}, asked=format, ladder=()
-    )
-    return make_batches(asked, selected.selection, format, epoch=epoch, decode=decode)
+    machine, need = Machine.here(), _part(selected, at_a_time(shuffle=shuffle))
+    choice = choose(need, machine, {format: _backend(format)}, asked=format, ladder=())
+    made = make_batches(asked, selected.selection, format, epoch=epoch, decode=decode)
+    found = _plan(prepared, request.split, selected, machine=machine, choice=choice, asked=format, ladder=())
+    remember(made, Loaded(found))
+    return made
 
 
 def even_splits(
@@ -272,6 +262,22 @@ def _open(reference: str, version: str | None, data_dir: str | None) -> tuple[Se
     if data_dir:
         settings = replace(settings, data_dir=data_dir)
     return settings, open_known(reference, settings, version)
+
+
+def _plan(prepared: Prepared, split: str, selected: Selected, *, choice: Choice, **more: Any) -> Plan:
+    return Plan(
+        dataset=prepared.name,
+        location=prepared.folder.url,
+        fingerprint=prepared.manifest.fingerprint,
+        split=split,
+        selected=selected,
+        choice=choice,
+        returns=_backend(choice.backend).returns,
+        all_columns=len(prepared.schema),
+        package=prepared.manifest.provenance.get("package") or "",
+        lineage=prepared.manifest.lineage,
+        **more,
+    )
 
 
 def _known(selected: Selected, prepared: Prepared, names: set[str]) -> Need:

@@ -14,6 +14,8 @@ from ailab_dataproc.backends import backend, on_gpu
 from ailab_dataproc.backends.shards import Selection
 from ailab_dataproc.calibration import Calibration
 from ailab_dataproc.choosing import Choice, Verdict
+from ailab_dataproc.lineage import Lineage
+from ailab_dataproc.loaded import Loaded, remember
 from ailab_dataproc.report import Report, count_bytes
 from ailab_dataproc.selecting import Selected
 from ailab_dataproc.sizing import Machine, Need
@@ -38,6 +40,7 @@ class Plan:
     all_columns: int
     calibration: Calibration = field(default_factory=Calibration)
     package: str = ""  # whose definition made the version
+    lineage: Lineage | None = None  # of the version; None where it was read from plain sources
 
     @property
     def selection(self) -> Selection:
@@ -61,7 +64,10 @@ class Plan:
         frame = backend(self.backend).read(self.selection)
         seconds = time.perf_counter() - started
         peak = report.peak_memory()
-        report.keep(self._report(frame, seconds, peak, peak - before if peak > highest else None))
+        made = self._report(frame, seconds, peak, peak - before if peak > highest else None)
+        report.keep(made)
+        for one in (frame, made):
+            remember(one, Loaded(self, made))
         return frame
 
     def explain(self) -> str:

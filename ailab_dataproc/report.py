@@ -15,7 +15,7 @@ from typing import Any
 from ailab_dataproc.checked import lines
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True)
 class Report:
     """The numbers of one finished step."""
 

@@ -26,7 +26,7 @@ LAYERS = (
     ("backends", "batching", "decoding", "images", "report"),
     ("selecting",),
     ("choosing",),
-    ("planning",),
+    ("planning", "loaded"),
     ("preparation", "catalog"),
     ("testing", "loading", "preparing", "recount", "verify", "leftovers", "describing", "statistics"),
     ("retention", "deprecating", "comparing", "packaging", "croissant"),
