@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from ailab_dataproc.experiment.server.iap import KEYS, IapIdentity, Refused
 from ailab_dataproc.experiment.server.passwords import PasswordIdentity
-from ailab_dataproc.experiment.server.paths import Asked
+from ailab_dataproc.experiment.server.paths import ANSWERS, Asked
 from ailab_dataproc.experiment.server.provision import provision
 from ailab_dataproc.experiment.server.whitelist import Whitelist, WhitelistFile
 
@@ -94,6 +94,9 @@ class Layer:
                 await self._enter(self._gate, scope["headers"], asked.workspace)
         except Refused as refusal:
             await self._refuse(refusal, scope["path"], send)
+            return
+        if asked.path in ANSWERS:
+            await _answer(send, HTTPStatus.OK, ANSWERS[asked.path], **{"content-type": "application/json"})
             return
         if asked.page:
             page = _DOORWAY.replace("WORKSPACE", asked.workspace).encode()

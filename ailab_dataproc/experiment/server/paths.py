@@ -12,7 +12,12 @@ from ailab_dataproc.experiment.server.whitelist import NAME, RESERVED
 HEADER = b"x-mlflow-workspace"
 # What runs commands or calls other services from the server: MLflow's assistant and its gateway to language models.
 _OFF = ("/gateway/", "/ajax-api/3.0/mlflow/assistant/", "/ajax-api/2.0/mlflow/gateway-proxy")
-_ASKED_BY_THE_PAGE = "/ajax-api/3.0/mlflow/assistant/config"
+# What MLflow's pages ask of them all the same, and how a server without any provider answers.
+ANSWERS = {
+    "/ajax-api/2.0/mlflow/gateway-proxy": b'{"endpoints": []}',
+    "/ajax-api/3.0/mlflow/assistant/config": b'{"providers": {}, "projects": {}, "remote_access_allowed": false}',
+    "/ajax-api/3.0/mlflow/assistant/providers": b'{"providers": [], "resolved": null, "gateway_vendor_options": {}}',
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class Asked:
         named = [value.decode("latin-1").strip() for key, value in headers if _names_workspace(key)]
         first, slash, rest = path[1:].partition("/")
         inner = path if first in RESERVED else f"/{rest}"
-        if inner.startswith(_OFF) and inner != _ASKED_BY_THE_PAGE:
+        if inner.startswith(_OFF) and inner not in ANSWERS:
             raise Refused(HTTPStatus.FORBIDDEN, f"{inner} is switched off on the lab's server.")
         if not first or first in RESERVED:
             if len(named) > 1:
