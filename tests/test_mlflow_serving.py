@@ -166,6 +166,39 @@ def test_a_port_in_use_is_told(tmp_path):
     assert "can't be listened on" in done.stderr
 
 
+RACE = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from ailab_dataproc.experiment.server.serving import Serving, prepare
+from ailab_dataproc.experiment.server.whitelist import parse
+
+folder = Path(sys.argv[1])
+prepare(Serving(folder=folder, identity="password", whitelist=folder / "whitelist.yaml"))
+from mlflow.server import auth
+from ailab_dataproc.experiment.server.provision import provision
+
+people = {f"p{n}@lab.example": [f"w{n}", "team", "old:reader"] for n in range(4)}
+found = parse({"people": people | {"alice@lab.example": ["team:reader"]}})
+with ThreadPoolExecutor(4) as pool:
+    list(pool.map(lambda _: provision(found), range(4)))
+roles = auth.store.list_roles()
+assert len({(role.workspace, role.name) for role in roles}) == len(roles)
+for user, held in auth.store.list_users_with_roles():
+    has = sorted(f"{role.workspace}:{role.name}:{len(role.permissions)}" for role in held)
+    print(user.username, user.is_admin, *has)
+"""
+
+
+def test_several_processes_may_apply_a_whitelist_at_once(tmp_path, file):
+    done = subprocess.run([sys.executable, "-c", RACE, tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = set(done.stdout.splitlines())
+    assert "p3@lab.example False old:ailab-reader:2 team:ailab-member:3 w3:ailab-member:3" in said
+    assert {"alice@lab.example False team:ailab-reader:2", "bob@lab.example False", "mlflow True"} <= said
+
+
 def children(pid):
     """The processes that a process started, and theirs."""
     found = []

@@ -19,7 +19,7 @@ from ailab_dataproc.experiment.server.whitelist import Whitelist, WhitelistFile
 # How `serve` tells the workers what to do.
 IDENTITY, WHITELIST = "AILAB_MLFLOW_IDENTITY", "AILAB_MLFLOW_WHITELIST"
 AUDIENCE, IAP_KEYS = "AILAB_MLFLOW_IAP_AUDIENCE", "AILAB_MLFLOW_IAP_KEYS"
-# What /alice/ shows. MLflow prints links such as /alice/#/experiments/1/runs/…; only a browser knows what follows the #.
+# What /alice/ shows. MLflow prints links such as /alice/#/experiments/1/runs/…; only browsers see what follows #.
 _DOORWAY = """<!doctype html><title>MLflow</title>
 <script>
   const at = location.hash.slice(1) || "/experiments";

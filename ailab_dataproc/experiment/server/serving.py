@@ -105,8 +105,9 @@ def prepare(serving: Serving) -> None:
     found = listed.read(serving.whitelist) if serving.whitelist else None
     os.environ.update(_environment(serving))
     os.environ.pop("MLFLOW_WORKSPACE", None)  # a client's, which MLflow refuses in a server
-    if serving.database:
+    if "psycopg" in serving.store:
         require("psycopg", "experiment")
+    if serving.database:
         _reach(serving.store)
     with _told(serving):
         from mlflow.server.handlers import initialize_backend_stores
