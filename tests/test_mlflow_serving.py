@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from mlflow_server import ask, served
+from mlflow_server import ask, free_port, served
 
 from ailab_dataproc.errors import SettingsError
 from ailab_dataproc.experiment.server.iap import Refused
@@ -151,7 +151,7 @@ def test_check_prints_who_may_what(file):
     ],
 )
 def test_a_server_that_cannot_be_is_told_in_one_line(tmp_path, options, told):
-    done = command("serve", "--folder", str(tmp_path / "server"), *options)
+    done = command("serve", "--folder", str(tmp_path / "server"), "--port", str(free_port()), *options)
     assert (done.returncode, done.stderr.count("error:")) == (2, 1)
     assert told in done.stderr
     assert "Traceback" not in done.stderr
