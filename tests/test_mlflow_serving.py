@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from mlflow_server import ask, served
+from mlflow_server import ask, free_port, served
 
 from ailab_dataproc.errors import SettingsError
 from ailab_dataproc.experiment.server.iap import Refused
@@ -151,7 +151,7 @@ def test_check_prints_who_may_what(file):
     ],
 )
 def test_a_server_that_cannot_be_is_told_in_one_line(tmp_path, options, told):
-    done = command("serve", "--folder", str(tmp_path / "server"), *options)
+    done = command("serve", "--folder", str(tmp_path / "server"), "--port", str(free_port()), *options)
     assert (done.returncode, done.stderr.count("error:")) == (2, 1)
     assert told in done.stderr
     assert "Traceback" not in done.stderr
@@ -164,6 +164,39 @@ def test_a_port_in_use_is_told(tmp_path):
         done = command("serve", "--folder", str(tmp_path), "--port", str(taken.getsockname()[1]))
     assert done.returncode == 2
     assert "can't be listened on" in done.stderr
+
+
+RACE = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from ailab_dataproc.experiment.server.serving import Serving, prepare
+from ailab_dataproc.experiment.server.whitelist import parse
+
+folder = Path(sys.argv[1])
+prepare(Serving(folder=folder, identity="password", whitelist=folder / "whitelist.yaml"))
+from mlflow.server import auth
+from ailab_dataproc.experiment.server.provision import provision
+
+people = {f"p{n}@lab.example": [f"w{n}", "team", "old:reader"] for n in range(4)}
+found = parse({"people": people | {"alice@lab.example": ["team:reader"]}})
+with ThreadPoolExecutor(4) as pool:
+    list(pool.map(lambda _: provision(found), range(4)))
+roles = auth.store.list_roles()
+assert len({(role.workspace, role.name) for role in roles}) == len(roles)
+for user, held in auth.store.list_users_with_roles():
+    has = sorted(f"{role.workspace}:{role.name}:{len(role.permissions)}" for role in held)
+    print(user.username, user.is_admin, *has)
+"""
+
+
+def test_several_processes_may_apply_a_whitelist_at_once(tmp_path, file):
+    done = subprocess.run([sys.executable, "-c", RACE, tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = set(done.stdout.splitlines())
+    assert "p3@lab.example False old:ailab-reader:2 team:ailab-member:3 w3:ailab-member:3" in said
+    assert {"alice@lab.example False team:ailab-reader:2", "bob@lab.example False", "mlflow True"} <= said
 
 
 def children(pid):
