@@ -65,12 +65,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self):
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         if self.path == "/iap-keys":
-            return self._answer(
-                200, [("content-type", "application/json")], json.dumps(self.iap.public_keys()).encode()
-            )
+            self._answer(200, [("content-type", "application/json")], json.dumps(self.iap.public_keys()).encode())
+            return
         email = self.headers.get("authorization", "").removeprefix("Bearer ") or self.iap.everybody
         if not email:
-            return self._answer(401, [], b"Invalid IAP credentials: empty token")
+            self._answer(401, [], b"Invalid IAP credentials: empty token")
+            return
         passed = [
             (k, v) for k, v in self.headers.items() if k.lower() not in _HOP and not k.lower().startswith("x-goog")
         ]

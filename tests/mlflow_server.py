@@ -11,13 +11,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-SECONDS = 120  # that a server may take to start on a busy machine
+SECONDS = 240  # that a server may take to start on a busy machine
 
 
 def free_port():
@@ -84,18 +85,15 @@ def served(folder: Path, *options, env=None):
 
 
 @contextlib.contextmanager
-def postgres(folder: Path):
+def postgres():
     """The URI of an empty PostgreSQL on a free port, which ends with the block."""
     if not shutil.which("initdb") or not shutil.which("pg_ctl"):
         pytest.skip("PostgreSQL's initdb and pg_ctl are not on the PATH")
-    folder.mkdir(parents=True)
     be = []
+    folder = Path(tempfile.mkdtemp(prefix="ailab-postgresql-"))  # pytest's folders are closed to other users
     if os.geteuid() == 0:  # which PostgreSQL refuses
         be = ["runuser", "-u", "nobody", "--"]
         shutil.chown(folder, "nobody")
-        for parent in folder.parents:
-            if parent != Path("/") and parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
-                parent.chmod(parent.stat().st_mode | 0o011)
     port, data = free_port(), folder / "data"
 
     def run(*command):
@@ -108,3 +106,4 @@ def postgres(folder: Path):
         yield f"postgresql://lab:secret-word@127.0.0.1:{port}/postgres"
     finally:
         run("pg_ctl", "-D", data, "-m", "immediate", "stop")
+        shutil.rmtree(folder)

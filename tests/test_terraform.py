@@ -114,7 +114,7 @@ variable "containers" {
     container_args  = optional(list(string), null)
     env_secret_vars = optional(map(object({ secret = string, version = string })), {})
     volume_mounts   = optional(list(object({ name = string, mount_path = string })), [])
-    ports           = optional(object({ name = optional(string, "http1"), container_port = optional(number, 8080) }), {})
+    ports           = optional(object({ container_port = optional(number, 8080) }), {})
     resources = optional(object({
       limits            = optional(object({ cpu = optional(string), memory = optional(string) }))
       startup_cpu_boost = optional(bool, false)
@@ -283,17 +283,16 @@ def test_each_argument_of_the_modules_exists_and_has_the_right_type(service):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_container_starts_the_server_as_the_command_line_takes_it(service, monkeypatch, tmp_path):
-    from ailab_dataproc.cli import main
+def test_the_container_starts_the_server_as_the_command_line_takes_it(service):
+    from ailab_dataproc.commands.mlflow import mlflow
 
     done = terraform(service, "apply", "-auto-approve", "-no-color")
     assert done.returncode == 0, done.stdout + done.stderr
     given = json.loads(terraform(service, "output", "-json", "given").stdout)
     arguments = given["containers"][0]["container_args"]
     assert "gs://lab-mlflow" in arguments
-    group, command, *options = arguments
-    serve = main.commands[group].commands[command]
-    parsed = serve.make_context("serve", options).params
+    assert arguments[:2] == ["mlflow", "serve"]
+    parsed = mlflow.commands["serve"].make_context("serve", arguments[2:]).params
     assert parsed["identity"] == "iap"
     assert parsed["audience"] == "/projects/1/locations/here/services/ailab-mlflow"
     mounted = given["containers"][0]["volume_mounts"][0]["mount_path"]
@@ -317,3 +316,12 @@ def test_no_module_is_left_without_an_exact_version():
     sources = re.findall(r'source  = "(\S+)"\n  version = "(\S+)"', (CONFIG / "modules.tf").read_text())
     assert len(sources) == len(MODULES)
     assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for _, version in sources)
+
+
+def test_the_systemd_unit_starts_the_server_as_the_command_line_takes_it():
+    from ailab_dataproc.commands.mlflow import mlflow
+
+    text = (CONFIG / "ailab-mlflow.service").read_text().replace("\\\n", "")
+    _, group, command, *options = re.findall(r"^ExecStart=(.*)$", text, re.MULTILINE)[0].split()
+    assert (group, command) == ("mlflow", "serve")
+    assert mlflow.commands["serve"].make_context("serve", options).params["identity"] == "password"

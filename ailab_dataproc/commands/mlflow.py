@@ -56,14 +56,15 @@ def serve(folder: str, **options: Any) -> None:
     Example: ailab-dataproc mlflow serve
              ailab-dataproc mlflow serve --host 0.0.0.0 --identity password --whitelist whitelist.yaml
     """
-    from ailab_dataproc.experiment.server.serving import Serving
-    from ailab_dataproc.experiment.server.serving import serve as serve_
+    from ailab_dataproc.experiment.server import serving
 
-    serving = Serving(folder=Path(folder).expanduser(), **options)
-    serving.check()
-    whose = "$USER" if serving.identity != "none" else serving.workspace
-    click.echo(f"export MLFLOW_TRACKING_URI=http://{serving.host}:{serving.port}/{whose}", err=True)
-    serve_(serving)
+    given = serving.Serving(folder=Path(folder).expanduser(), **options)
+    given.check()
+    serving.listen(given.host, given.port)
+    serving.prepare(given)
+    if given.identity == "none":
+        click.echo(f"export MLFLOW_TRACKING_URI=http://{given.host}:{given.port}/{given.workspace}", err=True)
+    serving.become(given)
 
 
 @mlflow.command()
@@ -98,9 +99,10 @@ def check(whitelist: Path, as_json: bool) -> None:
 @database_option
 @click.password_option(help="Asked for if not given.")
 def user(email: str, folder: str, database: str, password: str) -> None:
-    """Give a person a password, or a new one, for a server with --identity password.
+    """Give a person a password, or a new one.
 
-    Runs on the server's machine, with its --folder and database.
+    For a server with --identity password: on its machine, with its --folder and database. An old password is taken for
+    another half a minute.
 
     \b
     Example: ailab-dataproc mlflow user alice@lab.example

@@ -12,13 +12,21 @@ from typing import Any, Protocol
 
 from ailab_dataproc.experiment.server.iap import KEYS, IapIdentity, Refused
 from ailab_dataproc.experiment.server.passwords import PasswordIdentity
-from ailab_dataproc.experiment.server.paths import Asked
+from ailab_dataproc.experiment.server.paths import ANSWERS, Asked
 from ailab_dataproc.experiment.server.provision import provision
 from ailab_dataproc.experiment.server.whitelist import Whitelist, WhitelistFile
 
 # How `serve` tells the workers what to do.
 IDENTITY, WHITELIST = "AILAB_MLFLOW_IDENTITY", "AILAB_MLFLOW_WHITELIST"
 AUDIENCE, IAP_KEYS = "AILAB_MLFLOW_IAP_AUDIENCE", "AILAB_MLFLOW_IAP_KEYS"
+# What /alice/ shows. MLflow prints links such as /alice/#/experiments/1/runs/…; only browsers see what follows #.
+_DOORWAY = """<!doctype html><title>MLflow</title>
+<script>
+  const at = location.hash.slice(1) || "/experiments";
+  location.replace("/#" + at + (at.includes("?") ? "&" : "?") + "workspace=WORKSPACE");
+</script>
+<noscript>MLflow's pages need JavaScript.</noscript>
+"""
 _caller: ContextVar[str] = ContextVar("caller")
 
 
@@ -87,8 +95,12 @@ class Layer:
         except Refused as refusal:
             await self._refuse(refusal, scope["path"], send)
             return
+        if asked.path in ANSWERS:
+            await _answer(send, HTTPStatus.OK, ANSWERS[asked.path], **{"content-type": "application/json"})
+            return
         if asked.page:
-            await _answer(send, HTTPStatus.FOUND, b"", location=f"/#/experiments?workspace={asked.workspace}")
+            page = _DOORWAY.replace("WORKSPACE", asked.workspace).encode()
+            await _answer(send, HTTPStatus.OK, page, **{"content-type": "text/html; charset=utf-8"})
             return
         await self._app({**scope, **asked.rewritten(scope["headers"])}, receive, send)
 

@@ -82,15 +82,13 @@ class IapIdentity:
         if not token:
             raise Refused(HTTPStatus.UNAUTHORIZED, "the request did not come through IAP, which signs each.")
         try:
-            header = jwt.decode_header(token)  # type: ignore[no-untyped-call]
+            header = jwt.decode_header(token)
             if header.get("alg") != "ES256" or not isinstance(header.get("kid"), str):
                 raise ValueError("it is not signed with ES256")
             key = self._keys.of(header["kid"])
             if key is None:
                 raise ValueError("its key is none of IAP's")
-            claims = jwt.decode(  # type: ignore[no-untyped-call]
-                token, certs=key, audience=self._audience, clock_skew_in_seconds=_SKEW
-            )
+            claims = jwt.decode(token, certs=key, audience=self._audience, clock_skew_in_seconds=_SKEW)
             if claims.get("iss") != _ISSUER:
                 raise ValueError("its issuer is not IAP")
             email = claims.get("email")

@@ -10,6 +10,14 @@ from ailab_dataproc.experiment.server.iap import Refused
 from ailab_dataproc.experiment.server.whitelist import NAME, RESERVED
 
 HEADER = b"x-mlflow-workspace"
+# What runs commands or calls other services from the server: MLflow's assistant and its gateway to language models.
+_OFF = ("/gateway/", "/ajax-api/3.0/mlflow/assistant/", "/ajax-api/2.0/mlflow/gateway-proxy")
+# What MLflow's pages ask of them all the same, and how a server without any provider answers.
+ANSWERS = {
+    "/ajax-api/2.0/mlflow/gateway-proxy": b'{"endpoints": []}',
+    "/ajax-api/3.0/mlflow/assistant/config": b'{"providers": {}, "projects": {}, "remote_access_allowed": false}',
+    "/ajax-api/3.0/mlflow/assistant/providers": b'{"providers": [], "resolved": null, "gateway_vendor_options": {}}',
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +41,11 @@ class Asked:
             Refused: the path is one that only an attack has, or two workspaces are named.
         """
         _check(path, raw_path)
-        named = [value.decode("latin-1").strip() for key, value in headers if key.lower() == HEADER]
+        named = [value.decode("latin-1").strip() for key, value in headers if _names_workspace(key)]
         first, slash, rest = path[1:].partition("/")
+        inner = path if first in RESERVED else f"/{rest}"
+        if inner.startswith(_OFF) and inner not in ANSWERS:
+            raise Refused(HTTPStatus.FORBIDDEN, f"{inner} is switched off on the lab's server.")
         if not first or first in RESERVED:
             if len(named) > 1:
                 raise Refused(HTTPStatus.BAD_REQUEST, "the header X-MLFLOW-WORKSPACE stands twice.")
@@ -48,10 +59,14 @@ class Asked:
 
     def rewritten(self, headers: list[tuple[bytes, bytes]]) -> dict[str, object]:
         """What of ASGI's scope is another for MLflow: the path, and one header for the workspace."""
-        kept = [(key, value) for key, value in headers if key.lower() != HEADER]
+        kept = [(key, value) for key, value in headers if not _names_workspace(key)]
         if self.workspace:
             kept.append((HEADER, self.workspace.encode("latin-1")))
         return {"path": self.path, "raw_path": quote(self.path).encode(), "headers": kept}
+
+
+def _names_workspace(key: bytes) -> bool:
+    return key.lower().replace(b"_", b"-") == HEADER  # which are one header to WSGI
 
 
 def _check(path: str, raw_path: bytes) -> None:

@@ -80,15 +80,8 @@ class Serving:
         return name if listed.NAME.fullmatch(name) and name not in listed.RESERVED else "me"
 
 
-def serve(serving: Serving) -> NoReturn:
-    """Make what the server needs, and become `mlflow server`.
-
-    Raises:
-        AilabError: something of it can't be.
-    """
-    serving.check()
-    prepare(serving)
-    _free(serving.host, serving.port)
+def become(serving: Serving) -> NoReturn:
+    """Become `mlflow server`, once `prepare` has made what it needs."""
     arguments = [sys.executable, "-m", "mlflow", "server", *_options(serving)]
     sys.stdout.flush()
     os.execv(sys.executable, arguments)  # noqa: S606 - signals then reach MLflow, which ends its workers
@@ -105,8 +98,9 @@ def prepare(serving: Serving) -> None:
     found = listed.read(serving.whitelist) if serving.whitelist else None
     os.environ.update(_environment(serving))
     os.environ.pop("MLFLOW_WORKSPACE", None)  # a client's, which MLflow refuses in a server
-    if serving.database:
+    if "psycopg" in serving.store:
         require("psycopg", "experiment")
+    if serving.database:
         _reach(serving.store)
     with _told(serving):
         from mlflow.server.handlers import initialize_backend_stores
@@ -247,7 +241,12 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _free(host: str, port: int) -> None:
+def listen(host: str, port: int) -> None:
+    """Check that a port can be listened on, before what takes longer.
+
+    Raises:
+        SettingsError: it can't.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as tried:

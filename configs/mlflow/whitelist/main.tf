@@ -19,7 +19,7 @@ locals {
   document = try({ for key, value in yamldecode(var.text) : key => value }, {})
   people   = try({ for email, given in local.document.people : email => given }, {})
   # What is wrong is told by the validations above: these only have to get that far.
-  entries    = { for email, given in local.people : email => try([for entry in given : startswith(jsonencode(entry), "\"") ? entry : "not quoted ${jsonencode(entry)}"], []) }
+  entries    = { for email, given in local.people : email => try([for entry in given : try(startswith(jsonencode(entry), "\"") ? tostring(entry) : "not quoted ${jsonencode(entry)}", "a mapping")], []) }
   workspaces = { for email, given in local.entries : email => [for entry in given : split(":", entry)[0]] }
   wrong = distinct([
     for entry in flatten(values(local.entries)) : entry
