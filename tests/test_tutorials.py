@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lab import wait_until
 
 jupytext = pytest.importorskip("jupytext", reason="jupytext reads the tutorials")
 nbclient = pytest.importorskip("nbclient", reason="nbclient runs the tutorials")
@@ -148,6 +150,28 @@ def test_a_tutorial_whose_cell_fails_fails(cell, tmp_path):
     notebook = jupytext.reads(f"# Title\n\n```python\n{cell}\n```\n", fmt="md")
     with pytest.raises(nbclient.exceptions.CellExecutionError):
         execute(notebook, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_cluster_of_a_tutorial_ends_with_it_also_when_a_cell_fails(tmp_path):
+    pytest.importorskip("distributed")
+    psutil = pytest.importorskip("psutil")
+    notebook = jupytext.read(PAGES["4-cluster-job"])
+    start = next(index for index, cell in enumerate(notebook.cells) if "cluster up" in cell.source)
+    notebook.cells = [*notebook.cells[: start + 1], *jupytext.reads("```python\n1 / 0\n```\n", fmt="md").cells]
+    with pytest.raises(nbclient.exceptions.CellExecutionError, match="ZeroDivisionError"):
+        execute(notebook, tmp_path)
+    assert "with 2 workers" in Ran(notebook, tmp_path).text
+
+    def left():
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("HOME") == str(tmp_path / "home") and process.status() != "zombie":
+                    found.append(process)
+        return found
+
+    wait_until(lambda: not left())
 
 
 @pytest.mark.parametrize("name", PAGES)
