@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from ailab_dataproc.commands.options import json_option, name_argument, quiet_stdout
 
-_METRICS = 3  # that a line shows
+_METRICS = 3  # that are shown of a run
+_WIDE = 110  # columns of a terminal
 
 
 @click.command()
@@ -39,15 +41,32 @@ def runs(name: str, split: str | None, as_json: bool) -> None:
 
 
 def _table(found: Sequence[dict[str, Any]]) -> None:
+    """A row a run; a narrow terminal gets two columns of what else are four."""
+    from ailab_dataproc.notices import clean  # names that others gave
     from ailab_dataproc.tables import bare_table, console
 
-    table = bare_table("run", "name", "experiment", "user", "started", "version", "split", "backend", "metrics")
-    table.columns[-1].overflow, table.columns[-1].no_wrap = "fold", False
-    for one in found:
-        told = [f"{name}={value:.4g}" for name, value in sorted(one["metrics"].items())]
-        more = f", … ({len(told)} in all)" if len(told) > _METRICS else ""
-        started = one["started"][:16].replace("T", " ")
-        names = (one["run_id"], one["name"], one["experiment"], one["user"], started)
-        context = f" ({one['context']})" if one["context"] else ""
-        table.add_row(*names, one["version"], one["split"] + context, one["backend"], ", ".join(told[:_METRICS]) + more)
-    console().print(table)
+    out = console()
+    wide = out.width >= _WIDE
+    table = bare_table("run", "experiment", "data", "metrics") if wide else bare_table("run", "data and metrics")
+    for column in table.columns:
+        column.overflow, column.no_wrap = "fold", False
+    table.columns[0].no_wrap = True
+    for _, inputs in itertools.groupby(found, key=lambda one: one["run_id"]):
+        first, *rest = inputs
+        run, place = [first["name"], first["run_id"]], [first["experiment"], first["user"]]
+        run.append(f"{first['started'][:16].replace('T', ' ')} {first['status'].lower()}")
+        data, metrics = [_data(one) for one in (first, *rest)], _metrics(first["metrics"])
+        cells = (run, place, data, metrics) if wide else ([*run, *place], [*data, *metrics])
+        table.add_row(*("\n".join(filter(None, map(clean, cell))) for cell in cells))
+        table.add_row()
+    out.print(table)
+
+
+def _data(one: dict[str, Any]) -> str:
+    told = ", ".join(filter(None, [one["context"], one["backend"]]))
+    return f"{one['version']} {one['split']}" + (f" ({told})" if told else "")
+
+
+def _metrics(found: Mapping[str, float]) -> list[str]:
+    told = [f"{name}={value:.4g}" for name, value in sorted(found.items())]
+    return [*told[:_METRICS], *([f"… ({len(told)} in all)"] if len(told) > _METRICS else [])]

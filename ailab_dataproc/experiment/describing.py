@@ -54,17 +54,29 @@ def entity(used: Used, known: Known | None) -> Any:
     if known:
         names = used.columns or tuple(known.selected.selection.schema.names)
         columns = pa.schema([known.selected.selection.schema.field(name) for name in names])
-    profile = {"num_rows": used.rows, "num_bytes": used.bytes}
-    if columns is not None:
-        profile["num_columns"] = len(columns)
     return Dataset(
         name=used.reference,
         digest=used.digest,
         source_type=TYPE,
         source=AilabDatasetSource(used).to_json(),
         schema=None if columns is None else schema_text(columns),
-        profile=json.dumps(profile),
+        profile=json.dumps(_profile(used, columns), ensure_ascii=False),
     )
+
+
+def _profile(used: Used, columns: pa.Schema | None) -> dict[str, Any]:
+    """What MLflow's page shows above the columns: what is the same for all runs with these data, and no more."""
+    found = {
+        "split": used.split,
+        "num_rows": f"at most {used.rows}" if used.at_most else used.rows,
+        "num_columns": 0 if columns is None else len(columns),
+        "num_bytes": used.bytes,
+        "filters": cut(used.filters),
+        "draw": used.draw,
+        "made_from": "; ".join(used.made_from),
+        "fingerprint": used.fingerprint,
+    }
+    return {key: value for key, value in found.items() if value or key == "num_rows"}
 
 
 def schema_text(schema: pa.Schema) -> str:
@@ -87,7 +99,7 @@ def tags(used: Used, known: Known | None) -> dict[str, str]:
     found: dict[str, Any] = {
         "split": used.split,
         "fingerprint": used.fingerprint,
-        "rows": f"{used.rows:,}",
+        "rows": _rows(used),
         "columns": ", ".join(used.columns),
         "filters": used.filters,
         "draw": used.draw,
@@ -108,13 +120,17 @@ def line(used: Used, known: Known | None) -> str:
     """The whole in a line, for a run's page."""
     if known and known.report and known.report.step == "load":
         return str(known.report)
-    parts = [used.split, used.draw, f"where {used.filters}" if used.filters else "", f"{used.rows:,} rows"]
+    parts = [used.split, used.draw, f"where {used.filters}" if used.filters else "", f"{_rows(used)} rows"]
     return f"{used.reference}: {', '.join(filter(None, parts))}"
 
 
 def cut(text: str) -> str:
     """A text that fits into a tag."""
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def _rows(used: Used) -> str:
+    return f"{'at most ' * used.at_most}{used.rows:,}"
 
 
 def _planned(plan: Plan) -> Mapping[str, Any]:

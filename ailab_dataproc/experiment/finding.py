@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ailab_dataproc.errors import InvalidRequest
-from ailab_dataproc.experiment.reaching import asking, knock, mlflow
+from ailab_dataproc.experiment.reaching import asking, knock_to_read, mlflow
 from ailab_dataproc.experiment.used import Used
 from ailab_dataproc.references import Reference
 
@@ -58,10 +58,10 @@ def data_of(run: Any, *, context: str | None = None) -> list[Used]:
     run_id = getattr(getattr(run, "info", None), "run_id", run)
     if not isinstance(run_id, str) or not run_id:
         raise InvalidRequest(f"data_of: run={run!r:.80}, wanted a run of MLflow or its id.")
-    what, client = f"run {run_id}", mlflow().MlflowClient
-    knock(what)
+    what = f"run {run_id}"
+    knock_to_read(what)
     with asking(what):
-        found = client().get_run(run_id)
+        found = mlflow().MlflowClient().get_run(run_id)
     return [used for used, tags in _inputs(found) if context is None or tags.get(_CONTEXT) == context]
 
 
@@ -81,8 +81,7 @@ def runs_of(reference: str, *, split: str | None = None) -> list[TrackedRun]:
     """
     asked = Reference.parse(reference)
     what = f"runs of {asked}"
-    mlflow()
-    knock(what)
+    knock_to_read(what)
     with asking(what):
         found = list(_search(asked))
     return [one for one in found if split is None or one.used.split == split]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -73,7 +73,8 @@ def know(data: Any, split: str = "all", settings: Settings | None = None) -> Kno
     if found:
         return _planned(found.plan, found.report)
     if isinstance(data, Report) and data.step != "load":
-        return _named(data.dataset, "all", settings, data)
+        given = replace(settings or load_settings(), data_dir=root(data.location, data.dataset))
+        return _named(data.dataset, "all", given, data)
     raise InvalidRequest(
         f"found a {type(data).__name__} that neither `load` nor `batches` returned in this process, wanted one that "
         "they did. Pass what they returned, not what was made of it, or the plan, or 'name:version' with split=."
@@ -95,6 +96,16 @@ def expression(text: str) -> Any:
     import pyarrow.compute as pc
 
     return pc.Expression._deserialize(pa.py_buffer(base64.b64decode(text)))
+
+
+def root(location: str, dataset: str) -> str:
+    """The data directory in which a version lies.
+
+    Args:
+        location: the folder of the version.
+        dataset: its ``name:version``.
+    """
+    return location.rstrip("/").removesuffix(f"/{dataset.replace(':', '/')}")
 
 
 def short_hash(text: str) -> str:

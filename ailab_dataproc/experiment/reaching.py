@@ -9,11 +9,14 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from ailab_dataproc.errors import TrackingFailed, require
 
 _PATIENCE = 15  # seconds for a first answer: a server that sleeps needs about ten to wake up
+_FILES = ("sqlite:", "file:")  # tracking URIs without a server
 _ADVICE = "See that MLFLOW_TRACKING_URI is right and the server is up."
 _REASON = re.compile(r"\[Errno -?\d+\] ([^\"'()\\]+)|(Failed to resolve '[^']*')|\((?:Caused by )?(SSL\w*)")
 
@@ -63,14 +66,14 @@ def knock(what: str, run_id: str | None = None) -> float:
         run_id: the run that it is about.
 
     Returns:
-        The seconds after which it is given up; infinite where there is no server.
+        The seconds after which it is given up; infinite where there is no server to wait for.
 
     Raises:
         TrackingFailed: the server is down, or refuses.
     """
     address = mlflow().get_tracking_uri()
     if not address.startswith(("http://", "https://")):
-        return math.inf
+        return math.inf if address.startswith(_FILES) or "://" not in address else _PATIENCE
     from mlflow import environment_variables
     from mlflow.utils import credentials, rest_utils
 
@@ -86,6 +89,18 @@ def knock(what: str, run_id: str | None = None) -> float:
         login = logins.get_default_host_creds(address)
         rest.verify_rest_response(rest.http_request(login, path, "GET", params=asked, **once), path)
     return patience
+
+
+def knock_to_read(what: str) -> None:
+    """Ask one question, as `knock`; and where there is no server make no empty store, as MLflow would.
+
+    Raises:
+        TrackingFailed: the server is down, or refuses; or nothing was ever written there.
+    """
+    path = mlflow().get_tracking_uri().partition("sqlite:///")[2]
+    if path and not Path(unquote(path)).exists():
+        raise TrackingFailed(f"{what}: there is no {path}. Set MLFLOW_TRACKING_URI to where runs are tracked.")
+    knock(what)
 
 
 def quickly(what: str, call: Callable[[], None], run_id: str | None = None) -> None:
@@ -132,13 +147,15 @@ def _told(error: Any) -> str:
     """What an MlflowException says, in a sentence."""
     from requests.exceptions import RequestException, Timeout
 
-    status = error.get_http_status_code()
+    status, said = error.get_http_status_code(), str(getattr(error, "json", {}).get("message") or "")
+    if said.rstrip(".").lower() == "permission denied":  # MLflow's own, which says no more than the status
+        said = ""
     if status == 401:
-        return f"{place()} does not know who asks (401). Log in, or set MLFLOW_TRACKING_AUTH=ailab."
+        return f"{place()} does not know who asks (401). {said or 'Log in, or set MLFLOW_TRACKING_AUTH=ailab.'}"
     if status == 403:
-        return f"{place()} refuses it to you (403). Ask the platform team for access."
+        return f"{place()} refuses it to you (403). {said or 'Ask the platform team for access.'}"
     cause = error.__cause__ or error.__context__
-    if isinstance(cause, Timeout):
+    if isinstance(cause, Timeout) or "timed out" in str(cause):  # a ConnectionError where it wasn't asked again
         return f"{place()} gave no answer in time. {_ADVICE}"
     if isinstance(cause, RequestException):
         found = _REASON.search(str(cause))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from typing import Any
 
-from ailab_dataproc.errors import InvalidRequest, TrackingFailed
+from ailab_dataproc.errors import AilabError, InvalidRequest, TrackingFailed
 from ailab_dataproc.experiment import describing
 from ailab_dataproc.experiment.knowing import Known, know
 from ailab_dataproc.experiment.reaching import asking, mlflow, quickly
@@ -63,6 +62,11 @@ def _id(run: Any) -> str | None:
 def _write(used: Used, data: Known | Used, run: str | None, context: str) -> None:
     """All that may fail for reasons that are none of a training's; whatever it is becomes `TrackingFailed`."""
     what, library = f"track {used.reference}", mlflow()
+    if os.environ.get("AILAB_JOB") and not library.is_tracking_uri_set():
+        raise TrackingFailed(
+            f"{what}: this job knows no tracking server, and what MLflow writes beside it ends with it. "
+            "Submit it with env={'MLFLOW_TRACKING_URI': …}."
+        )
     try:
         run_id = run or _active(what, library)
         known = describing.known_of(data, used)
@@ -72,6 +76,8 @@ def _write(used: Used, data: Known | Used, run: str | None, context: str) -> Non
         quickly(what, lambda: _log(library.MlflowClient(), run_id, (found, told), of_run), run_id)
     except TrackingFailed:
         raise
+    except AilabError as error:
+        raise TrackingFailed(f"{what}: {error}") from error
     except Exception as error:  # such as a library for logins that can't get a token
         first = next(iter(str(error).splitlines()), "")
         raise TrackingFailed(f"{what}: {type(error).__name__}: {first}") from error
@@ -89,9 +95,9 @@ def _active(what: str, library: Any) -> str:
 
 def _of_run(used: Used, context: str, line: str) -> dict[str, str]:
     """What the page of the run shows: a line for each of its data."""
-    name = ".".join(filter(None, ["data", re.sub(r"[^\w .:/-]", "_", context)[:100], used.digest[:8]]))
     job = os.environ.get("AILAB_JOB")
-    return {name: describing.cut(line)} | ({"ailab.job": job} if job else {})
+    told = describing.cut(": ".join(filter(None, [context, line])))
+    return {f"data.{used.digest[:6]}": told} | ({"ailab.job": job} if job else {})
 
 
 def _log(client: Any, run_id: str, data: tuple[Any, dict[str, str]], of_run: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from ailab_dataproc.errors import InvalidRequest, VersionConflict
+from ailab_dataproc.errors import InvalidRequest, NotPrepared, UnknownName, VersionConflict
 from ailab_dataproc.settings import Settings
 
 _LONGEST = 32_000  # characters of filters that are kept; MLflow takes 65,535 of a source
@@ -26,7 +26,8 @@ class Used:
     columns: tuple[str, ...] = ()  # that were read; none: all
     filters: str = ""  # for people; without values of personal data
     draw: str = ""  # the sample or limit, for people
-    rows: int = 0  # at most, where filters were applied later
+    rows: int = 0
+    at_most: bool = False  # whether filters may leave fewer rows, since nobody has counted
     bytes: int = 0  # as Arrow
     rows_of: str = ""  # what `load` takes to give the same rows of the split, as JSON; see `knowing.Known`
     rows_hash: str = ""  # of that, also where it isn't kept: too long, or with values of personal data
@@ -62,8 +63,8 @@ class Used:
         name, _, version = known.dataset.partition(":")
         names = tuple(selected.selection.schema.names)
         personal = selected.filters and any(map(is_pii, selected.filters.rows.columns))
-        report = known.report
-        counted = report and known.plan and not report.at_most
+        report = known.report if known.plan else None
+        counted = bool(report and not report.at_most)
         return cls(
             name=name,
             version=version,
@@ -73,7 +74,8 @@ class Used:
             columns=names if len(names) < known.all_columns else (),
             filters=knowing.shown(selected.filters),
             draw=str(selected.draw or ""),
-            rows=sum(report.rows.values()) if counted else selected.need.rows,
+            rows=sum(report.rows.values()) if report and counted else selected.need.rows,
+            at_most=selected.need.filtered and not counted,
             bytes=selected.need.bytes,
             rows_of="" if personal or len(rows_of) > _LONGEST else rows_of,
             rows_hash=knowing.short_hash(rows_of) if rows_of else "",
@@ -130,13 +132,7 @@ class Used:
 
     def checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of `load`, after a look at the version's fingerprint."""
-        from ailab_dataproc.loading import open_known
-        from ailab_dataproc.settings import load_settings
-
-        settings = load_settings()
-        if options.get("data_dir"):
-            settings = dataclasses.replace(settings, data_dir=options["data_dir"])
-        prepared = open_known(self.reference, settings)
+        prepared = self._open(options.get("data_dir"))
         found = prepared.manifest.fingerprint
         if found != self.fingerprint:
             raise VersionConflict(
@@ -144,6 +140,22 @@ class Used:
                 f"as it was used from {self.location}. Set AILAB_DATA_DIR (or data_dir=) to where that version lies."
             )
         return {"split": self.split, "columns": list(self.columns) or None, **self._rows(options), **options}
+
+    def _open(self, data_dir: str | None) -> Any:
+        from ailab_dataproc.experiment import knowing
+        from ailab_dataproc.loading import open_known
+        from ailab_dataproc.settings import load_settings
+
+        settings = load_settings()
+        if data_dir:
+            settings = dataclasses.replace(settings, data_dir=data_dir)
+        try:
+            return open_known(self.reference, settings)
+        except (NotPrepared, UnknownName) as error:
+            elsewhere = knowing.root(self.location, self.reference)
+            if elsewhere == settings.data_dir:
+                raise
+            raise type(error)(f"{error} It was used from {elsewhere}: pass data_dir= if you can reach that.") from error
 
     def _rows(self, options: Mapping[str, Any]) -> dict[str, Any]:
         from ailab_dataproc.experiment import knowing
