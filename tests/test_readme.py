@@ -17,8 +17,9 @@ from ailab_dataproc.schema import CONTRACTS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-_DOCS = tuple(f"docs/{name}.md" for name in ("catalog", "clusters", "datasets", "jobs", "tfds", "versions"))
-_RUN = ("README.md", "docs/datasets.md", "docs/tfds.md", "docs/catalog.md")  # in this order
+_NAMES = ("catalog", "clusters", "datasets", "jobs", "pipelines", "tfds", "versions")
+_DOCS = tuple(f"docs/{name}.md" for name in _NAMES)
+_RUN = ("README.md", "docs/datasets.md", "docs/tfds.md", "docs/catalog.md", "docs/pipelines.md")  # in this order
 _PAGES = ("README.md", "benchmarks/README.md", *_DOCS)
 PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in _PAGES}
 _TEXT = "\n".join(PAGES[name] for name in _RUN)

@@ -46,13 +46,14 @@ def graph(columns: Sequence[Sequence[Node]], lines: Iterable[tuple[str, str, str
     """
     boxes = _placed(columns)
     drawn = [
-        {"d": _curve(boxes[source], boxes[made]), "told": words}
+        (_curve(boxes[source], boxes[made], boxes.values()), words)
         for source, made, words in lines
         if source in boxes and made in boxes and boxes[source].x < boxes[made].x
     ]
     wide = max(one.x + one.wide for one in boxes.values()) + 1
-    tall = max(one.y + _TALL for one in boxes.values()) + 1
-    return draw(_TEMPLATE, width=wide, height=tall, boxes=boxes.values(), lines=drawn, told=told, tall=_TALL)
+    tall = max([one.y + _TALL for one in boxes.values()] + [lane for (_, lane), _ in drawn]) + 1
+    given = [{"d": d, "told": words} for (d, _), words in drawn]
+    return draw(_TEMPLATE, width=wide, height=tall, boxes=boxes.values(), lines=given, told=told, tall=_TALL)
 
 
 def _placed(columns: Sequence[Sequence[Node]]) -> dict[str, _Box]:
@@ -70,8 +71,21 @@ def _placed(columns: Sequence[Sequence[Node]]) -> dict[str, _Box]:
     return boxes
 
 
-def _curve(source: _Box, made: _Box) -> str:
+def _curve(source: _Box, made: _Box, boxes: Iterable[_Box]) -> tuple[str, int]:
+    """The path of a line, and how far down it goes; one that passes other columns goes where no box is."""
     x, y = source.x + source.wide, source.y + _TALL // 2
     end, level = made.x - 5, made.y + _TALL // 2
-    middle = (x + end) // 2
-    return f"M{x} {y}C{middle} {y} {middle} {level} {end} {level}"
+    between = [one.y for one in boxes if source.x < one.x < made.x]
+    if not between:
+        middle = (x + end) // 2
+        return f"M{x} {y}C{middle} {y} {middle} {level} {end} {level}", max(y, level)
+    row = (_TALL + _GAP) // 2
+    free = [way for way in (level, y, *(y + row * step for step in range(1, 20))) if not _hits(way, between)]
+    lane = min(free, key=lambda way: abs(way - y) + abs(way - level), default=y)
+    first, last = x + _BETWEEN, end - _BETWEEN + 5
+    bent = f"C{x + _BETWEEN // 2} {y} {x + _BETWEEN // 2} {lane} {first} {lane}L{last} {lane}"
+    return f"M{x} {y}{bent}C{last + _BETWEEN // 2} {lane} {last + _BETWEEN // 2} {level} {end} {level}", lane
+
+
+def _hits(way: int, tops: Iterable[int]) -> bool:
+    return any(top - 3 < way < top + _TALL + 3 for top in tops)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ailab_dataproc.errors import InvalidRequest
 from ailab_dataproc.experiment.flows import running
 from ailab_dataproc.experiment.flows.graph import mermaid
 from ailab_dataproc.experiment.flows.inputs import Names
@@ -63,7 +64,7 @@ class Flow:
             InvalidRequest: an argument that nothing lasting is known of, or a result that can't be kept.
         """
         call = Call.of(step, args, kwargs)
-        running.check(on, call, self._store)
+        running.check(on, call)
         known = self._memory.known(call, self.steps)
         label = self._label(call.name, known.key)
         record, problem = self._memory.find(known)
@@ -94,7 +95,9 @@ class Flow:
             self._say(step.label, f"remembered ({step.record.seconds:.1f} s spared)")
         else:
             self._say(step.label, f"done in {step.record.seconds:.1f} s")
-        self.steps = [*(one for one in self.steps if one.label != step.label), step]
+        before = next((one for one in self.steps if one.label == step.label), None)
+        if before is None or step.ran:  # what ran first, and was asked for again, has run
+            self.steps = [*(one for one in self.steps if one is not before), step]
         self._memory.makers.add(step)
         self._last[step.label] = (step.record.step, step.record.key)
         self._store.keep_last(self._last)
@@ -111,7 +114,7 @@ class Flow:
     def explain(self) -> str:
         """Why each step ran or was remembered, a line a step."""
         return "\n".join(
-            f"{one.label}: ran, {one.why}" if one.ran else f"{one.label}: remembered, of {one.record.finished[:19]}"
+            f"{one.label}: ran, {one.why}" if one.ran else f"{one.label}: remembered, of {one.record.when}"
             for one in self.steps
         )
 
@@ -136,16 +139,11 @@ class Flow:
 
         Returns:
             Their folders.
+
+        Raises:
+            InvalidRequest: nothing would be left.
         """
-        used = {one.record.key for one in self.steps}
-        left: dict[str, int] = {}
-        gone = []
-        for one in sorted(self._store.all(), key=lambda one: one.finished, reverse=True):
-            if one.key in used:
-                continue
-            left[one.step] = left.get(one.step, 0) + 1
-            if left[one.step] > keep:
-                with self._store.making(one.step, one.key):
-                    self._store.clear(one.step, one.key)
-                gone.append(self._store.place.path(f"{one.step}/{one.key}"))
-        return gone
+        if not (self.steps or keep):
+            raise InvalidRequest(f"{self.name}: no step was called yet, wanted steps to keep. Prune after them.")
+        gone = self._store.unused({(one.record.step, one.record.key) for one in self.steps}, keep)
+        return [self._store.place.path(f"{step}/{key}") for step, key in gone if self._store.drop(step, key)]

@@ -51,10 +51,10 @@ class Code:
 
     def add(self, one: Any) -> str:
         """Follow a function, class or module; returns how those that use it name it."""
-        while isinstance(one, functools.partial | MethodType | staticmethod | classmethod):
-            one = one.func if isinstance(one, functools.partial) else one.__func__
-        if isinstance(one, ModuleType):
-            return one.__name__
+        if isinstance(one, functools.partial | MethodType):
+            return self.plain.of(one, place_of(one))
+        if isinstance(one, staticmethod | classmethod):
+            one = one.__func__
         name = place_of(one)
         if id(one) in self._seen or _is_library(getattr(one, "__module__", None)):
             return name
@@ -89,8 +89,10 @@ class Code:
                 held = cell.cell_contents
             except ValueError:  # a variable that has no value yet
                 continue
-            where = f"{one.__qualname__}: what it captures as {name!r}"
-            yield f"{name}={self.add(held) if is_code(held) else self.plain.of(held, where)}"
+            if isinstance(held, ModuleType):
+                yield from self._of_module(held, one.__code__.co_names)
+            else:
+                yield f"{name}={self.plain.of(held, f'{one.__qualname__}: what it captures as {name!r}')}"
 
     def _of_code(self, code: CodeType, seen: dict[str, Any]) -> Iterator[str]:
         """Each instruction with what it means, and what stands behind the names."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ailab_dataproc.errors import InvalidRequest
@@ -88,24 +88,25 @@ class Memory:
             say(f"as job {job.id}" if job else "")
             started = time.perf_counter()
             try:
-                result, where = running.run(one.call, out, on, job)
+                ran = running.run(one.call, one.key, self.store, on, job)
             except BaseException as error:
                 say(f"failed after {time.perf_counter() - started:.1f} s ({type(error).__name__})")
                 raise
             seconds = time.perf_counter() - started
-            told = keeping.kept(result, self.store.local, f"{name}: its result")
             record = Record(
                 step=name,
                 key=one.key,
                 code=dict(one.code),
                 inputs=dict(one.inputs),
-                result=told,
-                token=self._token(told, name),
-                files=self.store.files(name, one.key),
+                result=ran.result,
+                token="",
+                files=ran.files,
                 seconds=round(seconds, 3),
                 finished=now(),
-                on=where,
+                on=ran.on,
             )
+            self.store.damage(record)  # of a job the files are fetched
+            record = replace(record, token=self._token(ran.result, name))
             self.store.finish(record)
             return record, True
 
@@ -117,9 +118,10 @@ class Memory:
         return digest(self._tokens.of(keeping.given(told, self.store.local), f"{name}: its result"))
 
     def _input(self, call: str, name: str, value: Any, steps: Sequence[Step]) -> Input:
+        token = digest(self._tokens.of(value, f"{call}: argument {name!r}"))
         return Input(
             text=shown(value, name),
-            token=digest(self._tokens.of(value, f"{call}: argument {name!r}")),
+            token=token,
             made_by=self.makers.of(value, steps),
             data=[one.to_dict() for one in self.names.all_data(value)],
         )

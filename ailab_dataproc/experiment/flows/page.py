@@ -56,7 +56,7 @@ def write_page(path: Path, title: str, steps: Sequence[Step], figures: Any, run:
         data=_data(steps),
         figures=[*_figures(figures), *_returned(steps)],
         run=run,
-        made=now()[:19],
+        made=now()[:19].replace("T", " "),
         version=__version__,
     )
     path = path.expanduser().absolute()

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from ailab_dataproc.cluster.current import current_client
 from ailab_dataproc.errors import InvalidRequest, UnknownName, unknown
+from ailab_dataproc.experiment.flows import keeping, remote
 from ailab_dataproc.experiment.flows.step import Call
 from ailab_dataproc.experiment.flows.store import JOB, Store
 from ailab_dataproc.jobs.job import Job
+from ailab_dataproc.storage import Folder
 
 _PLACES = ("cluster", "job")
 
 
-def check(on: str | Mapping[str, Any], call: Call, store: Store) -> None:
+def check(on: str | Mapping[str, Any], call: Call) -> None:
     """Refuse what can't be run there.
 
     Raises:
@@ -25,36 +27,49 @@ def check(on: str | Mapping[str, Any], call: Call, store: Store) -> None:
     """
     if isinstance(on, str) and on and on not in _PLACES:
         raise unknown("place", on, _PLACES, where=call.name, hint="Options of a job are a dict: on={'gpus': 1}.")
-    if _is_job(on) and call.wants_out and not store.place.is_local:
-        raise InvalidRequest(
-            f"{call.name}: runs as a job and writes files, and the flow lies in {store.place.url}, but they come back "
-            "through a folder that both see. Give the flow a shared folder, or the step on='cluster'."
-        )
     if _in_a_task():
         raise InvalidRequest(
             f"{call.name}: is called within a Dask task, where it would wait for itself. Call it outside."
         )
 
 
-def run(call: Call, out: Path, on: str | Mapping[str, Any], job: Job | None) -> tuple[Any, str]:
-    """What the function returns, and where it ran.
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a step gave."""
+
+    result: Any  # as `keeping.kept`
+    files: dict[str, str]  # checksums, by name
+    on: str  # where it ran
+
+
+def run(call: Call, key: str, store: Store, on: str | Mapping[str, Any], job: Job | None) -> Ran:
+    """Call the function.
 
     Args:
         call: the function with its arguments.
-        out: the folder for its files.
+        key: of the result.
+        store: where it is kept.
         on: nothing, "cluster", "job", or options of `submit`.
         job: one that was submitted before.
     """
-    args, kwargs = call.complete(out)
-    if job is not None or _is_job(on):
-        job = job or _submitted(call, args, kwargs, out, on)
-        return _followed(job, call, out), job.id
-    if on == "cluster" and current_client() is None:
+    out = store.folder(call.name, key)
+    if job is None and _is_job(on):
+        job = _submitted(call, key, store, on)
+    if job is not None:
+        result = _followed(job, call, store.place / call.name / key)
+        if not store.place.is_local:
+            return Ran(result[0], result[1], job.id)
+    elif on == "cluster" and current_client() is None:
         from ailab_dataproc.cluster import connect
 
         with connect():
-            return call.function(*args, **kwargs), on
-    return call.function(*args, **kwargs), str(on)
+            result = call.run(out)
+    else:
+        result = call.run(out)
+    told = keeping.kept(result, store.local, f"{call.name}: its result")
+    files = store.files(call.name, key)
+    store.upload(call.name, key, files)
+    return Ran(told, files, job.id if job else str(on))
 
 
 def going_on(store: Store, step: str, key: str) -> Job | None:
@@ -70,23 +85,29 @@ def _is_job(on: str | Mapping[str, Any]) -> bool:
     return on == "job" or isinstance(on, Mapping)
 
 
-def _submitted(call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Path, on: Any) -> Job:
+def _submitted(call: Call, key: str, store: Store, on: Any) -> Job:
+    from ailab_dataproc.jobs.code import project_of_function
     from ailab_dataproc.jobs.submitting import submit
 
-    options = dict(on) if isinstance(on, Mapping) else {}
-    job = submit(call.function, args=args, kwargs=kwargs, **{"name": call.name, **options})
-    (out.parent / JOB).write_text(json.dumps({"job": job.id}), encoding="utf-8")
+    options = {"name": call.name, **(on if isinstance(on, Mapping) else {})}
+    given = call.complete(store.folder(call.name, key))
+    if store.place.is_local:
+        job = submit(call.function, args=given[0], kwargs=given[1], **options)
+    else:
+        args = (call.function, remote.packed(given, store.local), store.place.url, call.name, key)
+        job = submit(remote.run, args=args, **{"code": project_of_function(call.function), **options})
+    (store.place / call.name / key).write(JOB, json.dumps({"job": job.id}).encode())
     return job
 
 
-def _followed(job: Job, call: Call, out: Path) -> Any:
+def _followed(job: Job, call: Call, folder: Folder) -> Any:
     try:
         return job.result()
     except KeyboardInterrupt:
         print(f"step {call.name}: job {job.id} goes on; run this again to come back to it", file=sys.stderr)
         raise
     except BaseException:
-        (out.parent / JOB).unlink(missing_ok=True)  # the next run submits it anew
+        folder.remove_files([JOB])  # the next run submits it anew
         raise
 
 

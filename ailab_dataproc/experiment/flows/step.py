@@ -8,9 +8,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from types import MethodType, MethodWrapperType
 from typing import Any
 
 from ailab_dataproc import urls
+from ailab_dataproc.drawing import plain
 from ailab_dataproc.errors import InvalidRequest
 from ailab_dataproc.experiment.flows.store import Input, Record
 from ailab_dataproc.experiment.flows.values import is_code, place_of, plain_number
@@ -62,9 +64,11 @@ class Call:
         """
         while isinstance(function, functools.partial):
             function, args, kwargs = function.func, (*function.args, *args), function.keywords | kwargs
+        if callable(function) and not (is_code(function) or isinstance(function, MethodType | MethodWrapperType)):
+            function = function.__call__  # of an object: it counts with what the object holds
         if not callable(function):
             raise InvalidRequest(f"step={function!r:.80}: wanted a function. Pass it without calling it.")
-        name = re.sub(r"\W+", "", getattr(function, "__name__", type(function).__name__))
+        name = re.sub(r"\W+", "", _name(function))
         if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
             raise InvalidRequest(f"{name}: is a generator or coroutine, wanted a function that returns its result.")
         try:
@@ -92,10 +96,15 @@ class Call:
         return {name: one for name, one in self.bound.arguments.items() if name != OUT}
 
     def complete(self, out: Path) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Positional and keyword arguments."""
+        """Positional and keyword arguments; `out` by name where it can be."""
         if self.wants_out:
             self.bound.arguments[OUT] = out
         return self.bound.args, self.bound.kwargs
+
+    def run(self, out: Path) -> Any:
+        """Call the function."""
+        args, kwargs = self.complete(out)
+        return self.function(*args, **kwargs)
 
 
 def shown(value: Any, name: str = "") -> str:
@@ -120,8 +129,13 @@ def shown(value: Any, name: str = "") -> str:
         text = ", ".join(shown(one) for one in value)
     else:
         text = f"{value!r}"
-    text = " ".join(text.split())
+    text = plain(text)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _name(function: Any) -> str:
+    owner = getattr(function, "__self__", None)
+    return type(owner).__name__ if function.__name__ == "__call__" else str(function.__name__)
 
 
 def changes(before: Record, code: Mapping[str, str], inputs: Mapping[str, Input]) -> str:

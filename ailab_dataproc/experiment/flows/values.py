@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
 from pathlib import Path, PurePath
-from types import BuiltinFunctionType, FunctionType, MethodType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -31,19 +31,17 @@ _SAID = (  # whose repr() says all that they hold
 _KINDS: dict[str, Any] = {"list": list, "tuple": tuple, "set": (set, frozenset), "dict": Mapping}
 _MANY = (list, tuple, set, frozenset, Mapping)
 _QUICK = {int, bool, float, type(None)}
-_CODE = (type, FunctionType, BuiltinFunctionType, MethodType, functools.partial, staticmethod, classmethod, property)
+_CODE = (type, FunctionType, BuiltinFunctionType, staticmethod, classmethod, property)
 _ADVICE = "Pass plain values, a dataset's name, a Plan or a Path, and make the rest within the step."
 _INSTEAD = {  # what to do, by a word of the type's name
     "Client": "Leave it out: the step uses the client that is connected, with on='cluster'.",
     "Future": "Pass its result.",
     "Job": "Pass its result.",
-    "DataFrame": "Pass a dataset's name, a Plan or the Path of a file, and load it within the step.",
+    "Frame": "Pass a dataset's name, a Plan or the Path of a file, and load it within the step.",
     "Series": "Pass a dataset's name, a Plan or the Path of a file, and load it within the step.",
     "Table": "Pass a dataset's name, a Plan or the Path of a file, and load it within the step.",
     "Tensor": "Pass the Path of a file, and load it within the step.",
     "array": "Pass the Path of a file, or .tolist() of a small one.",
-    "generator": "Pass a list.",
-    "iterator": "Pass a list.",
 }
 
 
@@ -75,11 +73,12 @@ def refused(value: Any, where: str, *, kept: bool = False) -> InvalidRequest:
     if kept:
         wanted = "wanted plain values, Paths below `out`, or names of datasets"
         return InvalidRequest(f"{where}: a {kind} can't be kept, {wanted}. Write it to a file below `out`.")
-    instead = (
-        "Pass its Path."
-        if isinstance(value, io.IOBase)
-        else next((advice for word, advice in _INSTEAD.items() if word.lower() in kind.lower()), _ADVICE)
-    )
+    if isinstance(value, io.IOBase):
+        instead = "Pass its Path."
+    elif hasattr(value, "__next__"):
+        instead = "Pass a list."
+    else:
+        instead = next((advice for word, advice in _INSTEAD.items() if word.lower() in kind.lower()), _ADVICE)
     return InvalidRequest(f"{where}: a step can't be remembered on a {kind}. {instead}")
 
 
@@ -131,6 +130,18 @@ class Tokens:
             return f"pattern {value.pattern!r} {value.flags}"
         if isinstance(value, PurePath):
             return f"path {self.path(Path(value), where)}"
+        if isinstance(value, functools.partial):
+            given = self._of([value.args, value.keywords], f"{where}, what is given to {value.func!r:.60}")
+            return f"{self._of(value.func, where)} with {given}"
+        owner = getattr(value, "__self__", None)
+        if (
+            isinstance(value, MethodType | BuiltinFunctionType)
+            and owner is not None
+            and not isinstance(owner, ModuleType)
+        ):
+            function = getattr(value, "__func__", None)
+            name = self._of(function, where) if function else place_of(value)
+            return f"{name} of {self._of(owner, f'{where}, whose method it is')}"
         if is_code(value):
             return f"code {self.function(value, where)}"
         raise refused(value, where)
