@@ -144,6 +144,19 @@ def test_a_tutorials_pictures_have_something_in_them(ran, count):
         assert 0.005 < (picture < 200).mean() < 0.9
 
 
+def test_data_is_prepared_in_ipython_where_beam_would_import_its_interactive_runner(tmp_path):
+    lines = (
+        "from IPython import get_ipython; assert get_ipython() is not None",
+        "import ailab_dataproc as adp",
+        f"print(adp.prepare('image_classification/digits', data_dir={str(tmp_path)!r}, formats=['parquet']))",
+        "import sys; assert 'apache_beam.runners.interactive' not in sys.modules",
+    )
+    command = [sys.executable, "-m", "IPython", "--no-banner", "-c", "\n".join(lines)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1,797 rows" in done.stdout
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", ["1 / 0", "assert 1 == 2", "!false", "print('x')\n!exit 3"])
 def test_a_tutorial_whose_cell_fails_fails(cell, tmp_path):
