@@ -184,7 +184,11 @@ def test_the_cluster_of_a_tutorial_ends_with_it_also_when_a_cell_fails(tmp_path)
                     found.append(process)
         return found
 
-    wait_until(lambda: not left())
+    try:
+        wait_until(lambda: not left())
+    finally:
+        for process in left():
+            process.kill()
 
 
 @pytest.mark.parametrize("name", PAGES)
