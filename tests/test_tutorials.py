@@ -44,7 +44,13 @@ SHOWS = {
     ],
     "3-images": ["1,797 rows", "epoch 5: loss", "accuracy on test 0"],
     "4-cluster-job": ["with 2 workers", "by-slot", "epoch 2 of 500000", "failed with KeyError", "made from "],
-    "5-experiment": ["train: ran, learning_rate 0.1 → 0.05", "features: remembered", "impressions:1.0.0 test"],
+    "5-experiment": [
+        "train: ran, learning_rate 0.1 → 0.05",
+        "features: remembered",
+        "impressions:1.0.0 test",
+        "'champion',",
+        "model.joblib",
+    ],
     "6-which-backend": ["-> pandas", "half of the free memory", "measured on this machine", "with polars"],
 }
 PICTURES = {"3-images": 1, "5-experiment": 1, "6-which-backend": 1}
