@@ -110,6 +110,9 @@ class Plan:
     def __str__(self) -> str:
         return self.explain()
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # of IPython in a terminal
+        printer.text(self.explain())
+
     def _repr_html_(self) -> str:
         left = "<td style='text-align:left'>"  # in each cell: notebooks align cells to the right
         rows = "".join(

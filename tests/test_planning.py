@@ -239,6 +239,13 @@ def test_the_plan_says_why_in_text_table_and_dict(make, data_dir):
     assert plan.to_dict()["backend"] == plan.backend == "pandas"
 
 
+def test_ipython_shows_a_plan_in_words(make, data_dir):
+    pretty = pytest.importorskip("IPython.lib.pretty")
+    make()
+    plan = adp.plan("test/clicks", data_dir=data_dir)
+    assert pretty.pretty(plan) == plan.explain()
+
+
 def test_the_plan_tells_the_peak_of_each_backend_and_the_free_memory(make, data_dir):
     make()
     plan = adp.plan("test/clicks", data_dir=data_dir)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lab import wait_until
 
 jupytext = pytest.importorskip("jupytext", reason="jupytext reads the tutorials")
 nbclient = pytest.importorskip("nbclient", reason="nbclient runs the tutorials")
@@ -42,7 +44,13 @@ SHOWS = {
     ],
     "3-images": ["1,797 rows", "epoch 5: loss", "accuracy on test 0"],
     "4-cluster-job": ["with 2 workers", "by-slot", "epoch 2 of 500000", "failed with KeyError", "made from "],
-    "5-experiment": ["train: ran, learning_rate 0.1 → 0.05", "features: remembered", "impressions:1.0.0 test"],
+    "5-experiment": [
+        "train: ran, learning_rate 0.1 → 0.05",
+        "features: remembered",
+        "impressions:1.0.0 test",
+        "'champion',",
+        "model.joblib",
+    ],
     "6-which-backend": ["-> pandas", "half of the free memory", "measured on this machine", "with polars"],
 }
 PICTURES = {"3-images": 1, "5-experiment": 1, "6-which-backend": 1}
@@ -142,12 +150,51 @@ def test_a_tutorials_pictures_have_something_in_them(ran, count):
         assert 0.005 < (picture < 200).mean() < 0.9
 
 
+def test_data_is_prepared_in_ipython_where_beam_would_import_its_interactive_runner(tmp_path):
+    lines = (
+        "from IPython import get_ipython; assert get_ipython() is not None",
+        "import ailab_dataproc as adp",
+        f"print(adp.prepare('image_classification/digits', data_dir={str(tmp_path)!r}, formats=['parquet']))",
+        "import sys; assert 'apache_beam.runners.interactive' not in sys.modules",
+    )
+    command = [sys.executable, "-m", "IPython", "--no-banner", "-c", "\n".join(lines)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1,797 rows" in done.stdout
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", ["1 / 0", "assert 1 == 2", "!false", "print('x')\n!exit 3"])
 def test_a_tutorial_whose_cell_fails_fails(cell, tmp_path):
     notebook = jupytext.reads(f"# Title\n\n```python\n{cell}\n```\n", fmt="md")
     with pytest.raises(nbclient.exceptions.CellExecutionError):
         execute(notebook, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_cluster_of_a_tutorial_ends_with_it_also_when_a_cell_fails(tmp_path):
+    pytest.importorskip("distributed")
+    psutil = pytest.importorskip("psutil")
+    notebook = jupytext.read(PAGES["4-cluster-job"])
+    start = next(index for index, cell in enumerate(notebook.cells) if "cluster up" in cell.source)
+    notebook.cells = [*notebook.cells[: start + 1], *jupytext.reads("```python\n1 / 0\n```\n", fmt="md").cells]
+    with pytest.raises(nbclient.exceptions.CellExecutionError, match="ZeroDivisionError"):
+        execute(notebook, tmp_path)
+    assert "with 2 workers" in Ran(notebook, tmp_path).text
+
+    def left():
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("HOME") == str(tmp_path / "home") and process.status() != "zombie":
+                    found.append(process)
+        return found
+
+    try:
+        wait_until(lambda: not left())
+    finally:
+        for process in left():
+            process.kill()
 
 
 @pytest.mark.parametrize("name", PAGES)
