@@ -1,4 +1,4 @@
-# make venv | demo | test | check | bench | clean.   Another Python: make demo PYTHON=python3.12
+# make venv | demo | test | check | bench | experiment | clean.   Another Python: make demo PYTHON=python3.12
 # One .venv serves all targets. It is brought up to date when pyproject.toml changes, and mended after an interrupted install.
 
 PYTHON ?= python3
@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # pip writes RECORD last: a package without one was cut off while it was unpacked, and is installed again.
 MEND := find $(VENV)/lib -type d -name '*.dist-info' ! -exec test -e '{}/RECORD' ';' -prune -exec rm -rf '{}' +
 
-.PHONY: venv demo test check bench clean
+.PHONY: venv demo test check bench experiment clean
 
 venv: $(VENV)/.all
 
@@ -32,6 +32,10 @@ bench: $(VENV)/.all
 	  test $$measured -ne 130 || exit 130; \
 	  $(BIN)/ailab-dataproc bench report bench_results -o bench_results/report.html --png bench_results || exit; \
 	  exit $$measured
+
+# From a log of 4.5 M made-up impressions to a model in the zoo; examples/ctr/README.md. make experiment ARGS='--epochs 3'
+experiment: $(VENV)/.all
+	@$(BIN)/python examples/ctr/experiment.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
