@@ -32,7 +32,7 @@ def experiment(asked: argparse.Namespace, results: Path) -> None:
     metrics = flow(evaluate, judged, model["weights"])
     store = os.environ["MLFLOW_TRACKING_URI"]  # a model is in the zoo that it was pushed to, not in another
     entry = flow(
-        publish, f"ctr.{log.partition(':')[0].rpartition('/')[2]}", model["weights"], metrics, learnt, judged, store
+        publish, f"ctr-{log.partition(':')[0].rpartition('/')[2]}", model["weights"], metrics, learnt, judged, store
     )
     page = flow.report(results / "report.html", title=f"Clicks of {log}")
     tell(flow, metrics, entry, page, time.perf_counter() - started)
