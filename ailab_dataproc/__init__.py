@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ailab_dataproc import checks
+    from ailab_dataproc import checks, models
     from ailab_dataproc.bridge.from_tfds import from_tfds
     from ailab_dataproc.bridge.to_tfds import register_with_tfds
     from ailab_dataproc.cluster import connect
@@ -66,6 +66,7 @@ _PUBLIC = {
     "data_of": "experiment.finding",
     "runs_of": "experiment.finding",
     "Flow": "experiment.flow",
+    "models": "",
 }
 
 __all__ = [
@@ -90,6 +91,7 @@ __all__ = [
     "list_jobs",
     "load",
     "map_partitions",
+    "models",
     "plan",
     "prepare",
     "progress",

@@ -21,6 +21,7 @@ from ailab_dataproc.commands.diff import diff
 from ailab_dataproc.commands.importing import import_
 from ailab_dataproc.commands.jobs import jobs
 from ailab_dataproc.commands.looking import describe, head, list_, plan
+from ailab_dataproc.commands.models import models
 from ailab_dataproc.commands.new import new
 from ailab_dataproc.commands.new_package import new_package
 from ailab_dataproc.commands.preparing import prepare, verify
@@ -97,6 +98,7 @@ for command in (
     import_,
     jobs,
     list_,
+    models,
     new,
     new_package,
     plan,

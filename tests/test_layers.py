@@ -37,6 +37,7 @@ LAYERS = (
     ("reviewing",),
     ("jobs",),
     ("experiment",),
+    ("models",),
     ("tables", "program"),
     ("statistics_page",),
     ("comparing_page",),

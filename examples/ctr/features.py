@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,7 @@ def preprocess(log: str) -> str:
     function = functools.partial(hashed, label=label, inputs=inputs)
     name = f"experiments/ctr_{log.partition(':')[0].rpartition('/')[2]}"
     told = f"Features of {log} for a model of clicks, hashed into {BUCKETS:,} buckets: one row an impression."
-    given = {"schema": pa.schema(schema), "description": told, "formats": ["parquet"]}
+    given = {"schema": pa.schema(schema), "description": told, "formats": ["parquet"], "progress": sys.stderr.isatty()}
     return adp.map_partitions(function, log, name=name, version=VERSION, **given).dataset
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import curves
@@ -40,7 +41,7 @@ Learnt from `{learnt.dataset}`, `{learnt.split}`; judged by `{judged.split}`:
 def prepare(log: str, rows: int) -> str:
     """Prepare a made-up log, unless that has been done; returns its name with its version."""
     sources = {"train": f"synthetic:rows={rows},seed=0", "test": f"synthetic:rows={rows // 8},seed=1"}
-    return adp.prepare(log, sources=sources, formats=["parquet"]).dataset
+    return adp.prepare(log, sources=sources, formats=["parquet"], progress=sys.stderr.isatty()).dataset
 
 
 def train(data: adp.Plan, unseen: adp.Plan, learning_rate: float, epochs: int, out: Path) -> dict:
@@ -49,7 +50,8 @@ def train(data: adp.Plan, unseen: adp.Plan, learning_rate: float, epochs: int, o
     model.set_params(fit_intercept=False, random_state=0)  # `matrix` has a bucket for what all rows share
     batches = adp.batches(data.dataset, split=data.split, batch_size=BATCH, shuffle=True)
     every, history, seen = max(len(batches) * epochs // 12, 1), [], []
-    for step, batch in enumerate((batch for _ in range(epochs) for batch in batches), 1):
+    several = (batch for _ in range(epochs) for batch in batches)
+    for step, batch in enumerate(adp.progress(several, total=len(batches) * epochs, what="train"), 1):
         features, clicked = matrix(batch)
         if step > 1:  # how it does on rows that it has not learnt from yet
             seen.append(_loss(clicked, expit(features @ model.coef_[0])))

@@ -1,0 +1,1 @@
+"""Folders with a card in the registry of MLflow, each tied to the exact dataset; see `ailab_dataproc.models`."""
