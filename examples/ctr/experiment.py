@@ -87,6 +87,7 @@ def keep_here(results: Path) -> None:
     """Runs and models go to the lab's server if MLFLOW_TRACKING_URI names one, else below the folder of results."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_EXPERIMENT_NAME", "ctr")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{results / 'mlflow.db'}"
         import mlflow

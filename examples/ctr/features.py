@@ -24,18 +24,20 @@ LOGS = {
         ["item_id", "position", "hour", *(f"item_id+user_feature_{i}" for i in range(4))],
     ),
 }
+MADE_OF = {"hour": "timestamp", "segment": "user"}  # inputs that are no columns
 
 
 def preprocess(log: str) -> str:
     """Hash what the model sees into buckets: a dataset of its own, that says what it was made of."""
     label, inputs = LOGS[log.partition(":")[0]]
+    columns = {label, *(MADE_OF.get(name, name) for one in inputs for name in one.split("+"))}
     schema = [adp.column("clicked", pa.bool_(), "the label", pii=False)]
     schema += [adp.column(_word(one), pa.int32(), f"bucket of {one}", pii=False) for one in inputs]
     function = functools.partial(hashed, label=label, inputs=inputs)
     name = f"experiments/ctr_{log.partition(':')[0].rpartition('/')[2]}"
     told = f"Features of {log} for a model of clicks, hashed into {BUCKETS:,} buckets: one row an impression."
     given = {"schema": pa.schema(schema), "description": told, "formats": ["parquet"], "progress": sys.stderr.isatty()}
-    return adp.map_partitions(function, log, name=name, version=VERSION, **given).dataset
+    return adp.map_partitions(function, log, name=name, version=VERSION, columns=sorted(columns), **given).dataset
 
 
 def hashed(part: pd.DataFrame, label: str, inputs: list[str]) -> pd.DataFrame:
