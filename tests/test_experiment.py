@@ -19,6 +19,7 @@ from ailab_dataproc.settings import load_settings
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 mlflow = pytest.importorskip("mlflow")
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # three whole runs, each in a process of its own
 SCRIPT = Path(__file__).parent.parent / "examples" / "ctr" / "experiment.py"
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""

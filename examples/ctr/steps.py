@@ -56,8 +56,10 @@ def train(data: adp.Plan, unseen: adp.Plan, learning_rate: float, epochs: int, o
         if step > 1:  # how it does on rows that it has not learnt from yet
             seen.append(_loss(clicked, expit(features @ model.coef_[0])))
         model.partial_fit(features, clicked, classes=[False, True])
-        if seen and step % every == 0:
-            history.append((step * BATCH, float(np.mean(seen)), _loss(*predict(unseen, model.coef_[0], 1, 0))))
+        if step % every == 0:
+            history.append(
+                (step * BATCH, float(np.mean(seen or [np.nan])), _loss(*predict(unseen, model.coef_[0], 1, 0)))
+            )
             seen.clear()
     scale, shift = _platt(unseen, model.coef_[0])
     np.savez_compressed(out / "weights.npz", coef=model.coef_[0].astype(np.float32), scale=scale, shift=shift)
