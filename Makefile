@@ -1,4 +1,4 @@
-# make venv | demo | test | check | bench | tutorials | clean.   Another Python: make demo PYTHON=python3.12
+# make venv | demo | test | check | bench | experiment | tutorials | clean.   Another Python: make demo PYTHON=python3.12
 # One .venv serves all targets. It is brought up to date when pyproject.toml changes, and mended after an interrupted install.
 
 PYTHON ?= python3
@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # pip writes RECORD last: a package without one was cut off while it was unpacked, and is installed again.
 MEND := find $(VENV)/lib -type d -name '*.dist-info' ! -exec test -e '{}/RECORD' ';' -prune -exec rm -rf '{}' +
 
-.PHONY: venv demo test check bench tutorials clean
+.PHONY: venv demo test check bench experiment tutorials clean
 
 venv: $(VENV)/.all
 
@@ -43,6 +43,10 @@ tutorials: $(VENV)/.dev
 	  jupytext --quiet --to ipynb --execute "$$page" && \
 	  jupyter nbconvert --log-level WARN --to html --output-dir .. "$${page%.md}.ipynb" || exit; done
 	@echo "open tutorials_site/*.html"
+
+# From a log of 4.5 M made-up impressions to a model in the zoo; examples/ctr/README.md. make experiment ARGS='--epochs 3'
+experiment: $(VENV)/.all
+	@$(BIN)/python examples/ctr/experiment.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
