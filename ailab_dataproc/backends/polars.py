@@ -60,7 +60,8 @@ def by_polars(selection: Selection) -> bool:
         one.folder.is_local and one.checksum and one.filter is None and one.pick is None and one.take == one.rows
         for one in parts
     )
-    return bool(parts) and whole and share_of(parts[0], selection.schema) > _MOST
+    images = any(t.is_fixed_size_list(one.type) for one in selection.schema)  # half the memory that `peak` says
+    return bool(parts) and whole and not images and share_of(parts[0], selection.schema) > _MOST
 
 
 def to_polars(table: pa.Table, schema: pa.Schema) -> pl.DataFrame:
