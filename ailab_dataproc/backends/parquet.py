@@ -158,11 +158,11 @@ class Rows:
         ends = np.cumsum([span.take for span in spans], dtype=np.int64)
         masks = np.split(mask, ends[:-1]) if spans else []
         hit = [(span, one) for span, one in zip(spans, masks, strict=True) if one.any()]
-        tables = self._by_group([span for span, _ in hit], asked)
+        tables = self._by_group([span for span, _ in hit], replace(asked, packed=asked.schema.names))
         kept = [
             table if one.all() else table.filter(pa.array(one)) for table, (_, one) in zip(tables, hit, strict=True)
         ]
-        return pa.concat_tables(kept) if kept else asked.schema.empty_table()
+        return _unpacked(pa.concat_tables(kept), asked) if kept else asked.schema.empty_table()
 
     def _by_group(self, spans: Sequence[_Span], asked: _Columns) -> Iterable[pa.Table]:
         table = self._spans(spans, asked)
@@ -231,6 +231,15 @@ def _declared(found: pa.ChunkedArray, field: pa.Field, where: str, packed: Colle
     if found.type != in_parquet(field.type, nullable=field.nullable):
         raise DamagedData(f"{where}: column {field.name!r} is {found.type}, the manifest says {field.type}.")
     return found.cast(field.type)
+
+
+def _unpacked(table: pa.Table, asked: _Columns) -> pa.Table:
+    """The table with its texts as declared, but for what may stay packed."""
+    columns = [
+        found if field.name in asked.packed else found.cast(field.type)
+        for field, found in zip(asked.schema, table.columns, strict=True)
+    ]
+    return _table(columns, asked.schema)
 
 
 def _table(columns: Sequence[pa.ChunkedArray], schema: pa.Schema) -> pa.Table:

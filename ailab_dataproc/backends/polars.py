@@ -39,7 +39,7 @@ class Polars:
         import polars as pl
 
         schema, parts = selection.schema, selection.parts
-        if _by_polars(selection):
+        if by_polars(selection):
             map_parts(lambda part: check_part(part, schema), parts)  # Polars itself looks at no page's checksum
             files = pl.scan_parquet([one.folder.path(one.path) for one in parts], glob=False, hive_partitioning=False)
             if files.select(schema.names).collect_schema() == to_polars(schema.empty_table(), schema).schema:
@@ -53,14 +53,15 @@ class Polars:
         return pa.table([_back(table[one.name], one.type) for one in schema], schema=schema)
 
 
-def _by_polars(selection: Selection) -> bool:
+def by_polars(selection: Selection) -> bool:
     """Whether Polars' own reader gives the same: most bytes of whole shards on the disk, whose checksums are known."""
     parts = selection.parts
     whole = all(
         one.folder.is_local and one.checksum and one.filter is None and one.pick is None and one.take == one.rows
         for one in parts
     )
-    return bool(parts) and whole and share_of(parts[0], selection.schema) > _MOST
+    images = any(t.is_fixed_size_list(one.type) for one in selection.schema)  # half the memory that `peak` says
+    return bool(parts) and whole and not images and share_of(parts[0], selection.schema) > _MOST
 
 
 def to_polars(table: pa.Table, schema: pa.Schema) -> pl.DataFrame:

@@ -190,7 +190,9 @@ def _opened_for(part: Part, schema: pa.Schema, use: Callable[[Rows, Wanted], Any
                 f"{where}: the shard has {metadata.num_rows:,} rows, the index says {part.rows:,}. Run verify."
             )
         groups = [span.group for span in touched(metadata, part.skip, part.take)]
-        texts = [one for one in schema if one.name in packed and _text(one.type)]
+        known = part.filter.columns.names if part.filter else ()
+        some = part.filter is not None or part.pick is not None  # few rows may be left, and only these are unpacked
+        texts = [one for one in schema if _text(one.type) and one.name not in known and (some or one.name in packed)]
         with pq.ParquetFile(
             source,
             metadata=metadata,
