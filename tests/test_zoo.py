@@ -656,3 +656,13 @@ def test_errors_of_the_commands_are_one_line_with_code_2(model):
         done = command(*words)
         assert done.exit_code == 2
         assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_pull_that_was_killed_goes_on_with_what_is_whole_and_drops_the_rest(pushed, model, tmp_path):
+    entry = adp.models.show(f"{pushed}:1").entry
+    partial = tmp_path / f".here-{entry.model_id[-8:]}.partial"
+    (partial / "variables").mkdir(parents=True)
+    (partial / "weights.bin").write_bytes(b"half")
+    (partial / "stray").write_bytes(b"x")
+    assert contents(adp.models.pull(f"{pushed}:1", tmp_path / "here")) == contents(model)
+    assert not partial.exists()
