@@ -17,7 +17,7 @@ from ailab_dataproc.schema import CONTRACTS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-_NAMES = ("catalog", "clusters", "datasets", "jobs", "pipelines", "tfds", "versions")
+_NAMES = ["catalog", "clusters", "datasets", "jobs", "mlflow", "models", "pipelines", "tfds", "tracking", "versions"]
 _DOCS = tuple(f"docs/{name}.md" for name in _NAMES)
 _RUN = ("README.md", "docs/datasets.md", "docs/tfds.md", "docs/catalog.md", "docs/pipelines.md")  # in this order
 _PAGES = ("README.md", "benchmarks/README.md", *_DOCS)

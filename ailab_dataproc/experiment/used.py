@@ -111,6 +111,17 @@ class Used:
 
         return knowing.short_hash("\0".join([self.fingerprint, self.split, *sorted(self.columns), self.rows_hash]))
 
+    @property
+    def load_line(self) -> str:
+        """The line of Python that loads the same again; what it can't say stands behind it."""
+        given = [repr(self.reference)]
+        given += [f"split={self.split!r}"] if self.split != "all" else []
+        given += [f"columns={list(self.columns)!r}"] if self.columns else []
+        rows = json.loads(self.rows_of) if self.rows_of else {}
+        given += [f"{key}={value!r}" for key, value in rows.items() if key != "expression"]
+        whole = "expression" not in rows and bool(self.rows_of) == bool(self.rows_hash)
+        return f"adp.load({', '.join(given)})" + ("" if whole else f"  # where {self.filters}")
+
     def load(self, **options: Any) -> Any:
         """Load the same rows and columns again.
 

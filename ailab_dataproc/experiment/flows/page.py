@@ -64,23 +64,13 @@ def write_page(path: Path, title: str, steps: Sequence[Step], figures: Any, run:
     return path
 
 
-def load_line(used: Used) -> str:
-    """How the same data is loaded."""
-    said = [repr(used.reference)]
-    said += [f"split={used.split!r}"] if used.split != "all" else []
-    said += [f"columns={list(used.columns)!r}"] if used.columns else []
-    line = f"adp.load({', '.join(said)})".replace("'", '"')
-    less = ", ".join(part for part in (used.filters and f"filters {used.filters}", used.draw) if part)
-    return f"{line}  # {less}" if less else line
-
-
 def _data(steps: Iterable[Step]) -> list[tuple[Used, str, str]]:
     """Each version with how it is loaded, and which steps got it."""
     found: dict[str, tuple[Used, list[str]]] = {}
     for one in steps:
         for used in one.data:
             found.setdefault(used.digest, (used, []))[1].append(one.label)
-    return [(used, load_line(used), ", ".join(dict.fromkeys(labels))) for used, labels in found.values()]
+    return [(used, used.load_line, ", ".join(dict.fromkeys(labels))) for used, labels in found.values()]
 
 
 def _returned(steps: Iterable[Step]) -> Iterator[Figure]:

@@ -33,7 +33,7 @@ class Shown:
     @property
     def loads(self) -> tuple[str, ...]:
         """The lines that load its data again."""
-        return tuple(load_line(one) for one in self.used)
+        return tuple(one.load_line for one in self.used)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""
@@ -41,7 +41,7 @@ class Shown:
             **self.entry.to_dict(),
             "card": self.card,
             "data": [
-                {"context": datum.context, "digest": datum.digest, "load": load_line(used), **used.to_dict()}
+                {"context": datum.context, "digest": datum.digest, "load": used.load_line, **used.to_dict()}
                 for datum, used in zip(self.entry.data, self.used, strict=True)
             ],
             "file_list": [{"path": one.path, "bytes": one.bytes, "checksum": one.checksum} for one in self.files],
@@ -110,20 +110,6 @@ def fetch(entry: Entry, name: str, folder: Path) -> Path:
                 f"{where}: {name} can't be fetched ({told:.200}). Pull again; what has arrived is kept."
             ) from error
     return path
-
-
-def load_line(used: Used) -> str:
-    """The line of Python that loads these data again."""
-    given = [repr(used.reference)]
-    if used.split != "all":
-        given.append(f"split={used.split!r}")
-    if used.columns:
-        given.append(f"columns={list(used.columns)!r}")
-    rows = json.loads(used.rows_of) if used.rows_of else {}
-    given += [f"{key}={value!r}" for key, value in rows.items() if key != "expression"]
-    kept = "expression" not in rows and bool(used.rows_of) == bool(used.rows_hash)
-    behind = "" if kept else f"  # where {used.filters}"
-    return f"adp.load({', '.join(given)}){behind}"
 
 
 def _page(client: Any, run_id: str) -> str:
