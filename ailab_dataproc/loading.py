@@ -98,8 +98,7 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
         machine: what to decide for; by default what this process may use, and the Dask cluster that it is connected to.
     """
     settings, prepared = _open(reference, version, data_dir)
-    names = list(BACKENDS) if backend == "auto" else [backend]
-    considered = {name: _backend(name) for name in names}
+    considered = {name: _backend(name) for name in (BACKENDS if backend == "auto" else [backend])}
     ladder = check_ladder(settings.auto, family, considered) if backend == "auto" else ()
     request = Request(
         split=split,
@@ -121,8 +120,8 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
     selected = replace(selected, need=_known(selected, prepared, {backend, *ladder}))
     calibration = load_calibration(settings.calibration, machine) if ladder else Calibration()
     choice = choose(selected.need, machine, considered, asked=backend, ladder=ladder, calibration=calibration)
-    told = {"asked": backend, "ladder": ladder, "calibration": calibration}
-    return _plan(prepared, split, selected, machine=machine, choice=choice, **told)
+    told = {"machine": machine, "choice": choice, "asked": backend, "ladder": ladder, "calibration": calibration}
+    return _plan(prepared, split, selected, **told)
 
 
 def batches(  # noqa: PLR0913 - the one place where all choices of an iteration stand
