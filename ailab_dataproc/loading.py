@@ -120,8 +120,8 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
     selected = replace(selected, need=_known(selected, prepared, {backend, *ladder}))
     calibration = load_calibration(settings.calibration, machine) if ladder else Calibration()
     choice = choose(selected.need, machine, considered, asked=backend, ladder=ladder, calibration=calibration)
-    told = {"machine": machine, "choice": choice, "asked": backend, "ladder": ladder, "calibration": calibration}
-    return _plan(prepared, split, selected, **told)
+    told = {"asked": backend, "ladder": ladder, "calibration": calibration}
+    return _plan(prepared, split, selected, machine=machine, choice=choice, **told)
 
 
 def batches(  # noqa: PLR0913 - the one place where all choices of an iteration stand

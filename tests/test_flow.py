@@ -593,7 +593,7 @@ def test_the_page_shows_the_run_and_loads_nothing(flow, make, data_dir, monkeypa
     assert not re.findall(r'(?:src|href)="(?!data:|#)', text)
     assert re.search(r"default-src 'none'; img-src data:; style-src 'sha256-", text)
     assert text.count("data:image/svg+xml;base64,") == 2
-    for told in ("draw: curve", "Own", "0.75", "adp.load(&#34;test/clicks:1.0.0&#34;)", "&lt;ctr&gt;"):
+    for told in ("draw: curve", "Own", "0.75", "adp.load('test/clicks:1.0.0')", "&lt;ctr&gt;"):
         assert told in text
 
 
