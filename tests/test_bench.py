@@ -7,13 +7,13 @@ import html.parser
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import chromium
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -24,9 +24,6 @@ from ailab_dataproc.errors import DamagedData, InvalidRequest
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
 TOY = Path(__file__).parent / "bench_suites" / "toy.py"
-CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
-)
 
 pytest.importorskip("psutil")
 # The scripts import each other by their bare names; other tests must not find them by these.
@@ -513,14 +510,16 @@ def test_the_pictures_are_files_too(page):
     } <= found
 
 
-@pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed")
+@chromium.needed
 def test_a_browser_shows_the_page_with_all_pictures_and_without_complaint(page, tmp_path):
     shot = tmp_path / "shot.png"
     words = ["--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--screenshot={shot}"]
     words += [f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1000,3000", page.as_uri()]
-    done = subprocess.run([CHROMIUM, *words], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run([chromium.PROGRAM, *words], capture_output=True, text=True, check=False, timeout=120)
     assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     dump = [one for one in words if not one.startswith("--screenshot")]
-    shown = subprocess.run([CHROMIUM, "--dump-dom", *dump], capture_output=True, text=True, check=False, timeout=120)
+    shown = subprocess.run(
+        [chromium.PROGRAM, "--dump-dom", *dump], capture_output=True, text=True, check=False, timeout=120
+    )
     assert shown.stdout.count("<svg") == page.read_text(encoding="utf-8").count("<svg")
     assert shot.stat().st_size > 50_000

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import chromium
 import pytest
 
 import ailab_dataproc as adp
@@ -21,9 +21,6 @@ pytest.importorskip("matplotlib")
 mlflow = pytest.importorskip("mlflow")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # three whole runs, each in a process of its own
 SCRIPT = Path(__file__).parent.parent / "examples" / "ctr" / "experiment.py"
-CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
-)
 LOG, FEATURES, MODEL = "products/ad_log/impressions:1.0.0", "experiments/ctr_impressions:1.0.0", "ctr-impressions"
 ROWS = "40000"
 
@@ -138,13 +135,11 @@ def test_a_wrong_option_is_one_sentence(tmp_path, options, sentence):
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")
+@chromium.needed
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_report_opens_with_its_pictures_and_fits_a_phone(made, scheme):
-    playwright = pytest.importorskip("playwright.sync_api")
     wrong: list[str] = []
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium.browser() as browser:
         page = browser.new_page(viewport={"width": 400, "height": 800}, color_scheme=scheme)
         page.on("console", lambda one: wrong.append(one.text) if one.type in ("error", "warning") else None)
         page.on("pageerror", lambda one: wrong.append(str(one)))
@@ -152,5 +147,4 @@ def test_the_report_opens_with_its_pictures_and_fits_a_phone(made, scheme):
         assert page.locator("img").count() == 3
         assert page.evaluate("[...document.images].every(one => one.complete && one.naturalWidth > 400)")
         assert page.evaluate("document.documentElement.scrollWidth") <= 400
-        browser.close()
     assert wrong == []

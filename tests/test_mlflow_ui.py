@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,16 +11,14 @@ import textwrap
 import time
 from pathlib import Path
 
+import chromium
 import pytest
 
 pytest.importorskip("mlflow")
 pytest.importorskip("flask_wtf")
 requests = pytest.importorskip("requests")
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
-)
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")
+pytest.importorskip("playwright.sync_api")
+pytestmark = chromium.needed
 ALICE, WORDS = "alice@lab.example", "a long password"
 TRAINING = """
     import mlflow, sys
@@ -125,10 +122,8 @@ def logged(server):
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium.browser() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import threading
 from pathlib import Path
 
+import chromium
 import generated
 import pytest
 
@@ -14,11 +14,8 @@ from ailab_dataproc.settings import Settings
 from ailab_dataproc.site.building import build
 from ailab_dataproc.site.serving import Site
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
-)
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")
+pytest.importorskip("playwright.sync_api")
+pytestmark = chromium.needed
 MANY = 60
 DEFINITION = """
 import pyarrow as pa
@@ -57,10 +54,8 @@ def server(folder):
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium.browser() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture
