@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from typing import Any, Protocol, Self, TypeVar
 
+from ailab_dataproc.notebook import in_notebook
+
 VARIABLE = "AILAB_JOB_PROGRESS"  # names the file that a job's worker looks at
 _EVERY = 0.5  # seconds between two writes of that file
 _DRAWN = 0.1  # seconds between two looks of a bar at the count
@@ -135,7 +137,7 @@ def _place_of(one: Progress) -> _Place | None:
         return _JobFile(file, one.what)
     if one._bar is False:
         return None
-    if "ipykernel" in sys.modules:
+    if in_notebook():
         return _Notebook(one.what)
     return _Terminal(one.what) if one._bar or sys.stderr.isatty() else None
 

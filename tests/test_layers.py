@@ -14,7 +14,7 @@ import ailab_dataproc
 ROOT = Path(ailab_dataproc.__file__).parent
 # From the ground up; a module may import its own layer and those below.
 LAYERS = (
-    ("errors", "definition", "functions", "tokens", "wording", "drawing"),
+    ("errors", "definition", "functions", "notebook", "tokens", "wording", "drawing"),
     ("settings", "configuration", "storage"),
     ("machine",),
     ("urls", "cache", "splitting", "download", "cluster"),

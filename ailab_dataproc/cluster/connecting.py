@@ -18,6 +18,7 @@ from ailab_dataproc.cluster.elsewhere import elsewhere
 from ailab_dataproc.cluster.security import scheme_of, security_for
 from ailab_dataproc.cluster.starting import start
 from ailab_dataproc.errors import ClusterFailed, require
+from ailab_dataproc.notebook import in_notebook
 from ailab_dataproc.settings import load_settings
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def _ask(address: str, security: Any, timeout: float) -> versions.Told:
 
 def _show_dashboard(client: Any) -> None:
     """Print the link once, where somebody sees it and it leads somewhere."""
-    if not (sys.stderr.isatty() or "ipykernel" in sys.modules):
+    if not (sys.stderr.isatty() or in_notebook()):
         return
     try:
         link = client.dashboard_link
