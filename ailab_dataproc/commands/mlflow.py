@@ -26,7 +26,11 @@ database_option = click.option(
 
 @click.group()
 def mlflow() -> None:
-    """Serve MLflow to yourself or to the lab, a workspace for each person and team."""
+    """Serve MLflow to yourself or to the lab, a workspace for each person and team.
+
+    \b
+    Example: ailab-dataproc mlflow serve
+    """
 
 
 @mlflow.command()
