@@ -305,7 +305,7 @@ def test_the_run_of_a_job_names_the_job(monkeypatch):
 
 
 def test_a_job_tracks_what_it_used(start, tmp_path, store, folder):
-    (tmp_path / "training.py").write_text(
+    (tmp_path / "learning.py").write_text(
         "import ailab_dataproc as adp, mlflow\n"
         "def train():\n"
         "    adp.load('test/clicks:1.0.0', split='test', backend='arrow')\n"
@@ -315,7 +315,7 @@ def test_a_job_tracks_what_it_used(start, tmp_path, store, folder):
     )
     start(1)
     with adp.connect():
-        job = adp.submit("training:train", code=tmp_path, env={"MLFLOW_TRACKING_URI": store})
+        job = adp.submit("learning:train", code=tmp_path, env={"MLFLOW_TRACKING_URI": store})
         run_id = job.result(timeout=120)
     [used] = adp.data_of(run_id)
     assert used.split == "test"
