@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 
+import hypothesis
 import pyarrow as pa
 import pytest
 import yaml
@@ -14,6 +15,10 @@ from lab import lab
 from ailab_dataproc.columns import column
 from ailab_dataproc.dataset import Dataset
 from ailab_dataproc.preparing import prepare
+
+# How long an example takes says more of what else runs on the machine than of the code.
+hypothesis.settings.register_profile("lab", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("lab")
 
 CLICKS = pa.schema(
     [
