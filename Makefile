@@ -35,13 +35,13 @@ bench: $(VENV)/.all
 	  $(BIN)/ailab-dataproc bench report bench_results -o bench_results/report.html --png bench_results || exit; \
 	  exit $$measured
 
-# Runs them in a folder of their own, and writes them with all outputs as pages.
+# Runs them in a folder of their own outside of this repository, and writes them with all outputs as pages.
 tutorials: $(VENV)/.dev
-	@mkdir -p tutorials_site/work
-	@cp examples/[0-9]-*.md tutorials_site/work
-	cd tutorials_site/work && PATH="$(CURDIR)/$(BIN):$$PATH" && for page in [0-9]-*.md; do \
+	@mkdir -p tutorials_site
+	@work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && cp examples/[0-9]-*.md "$$work" && cd "$$work" && \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" && for page in [0-9]-*.md; do \
 	  jupytext --quiet --to ipynb --execute "$$page" && \
-	  jupyter nbconvert --log-level WARN --to html --output-dir .. "$${page%.md}.ipynb" || exit; done
+	  jupyter nbconvert --log-level WARN --to html --output-dir "$(CURDIR)/tutorials_site" "$${page%.md}.ipynb" || exit; done
 	@echo "open tutorials_site/*.html"
 
 # From a log of 4.5 M made-up impressions to a model in the zoo; examples/ctr/README.md. make experiment ARGS='--epochs 3'
