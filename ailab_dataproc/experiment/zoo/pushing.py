@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-import hashlib
 import json
 import os
 import tempfile
@@ -274,8 +273,8 @@ def _manifest(found: Draft, listed: Sequence[File], run_id: str) -> dict[str, An
 
 
 def _file(path: Path) -> File:
-    content = path.read_bytes()
-    return File(path.name, len(content), f"sha256:{hashlib.sha256(content).hexdigest()}")
+    with path.open("rb") as file:
+        return File(path.name, path.stat().st_size, storage.checksum_of(file))
 
 
 def _there(location: str) -> storage.Folder:
