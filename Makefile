@@ -19,8 +19,10 @@ demo: $(VENV)/.all
 	$(BIN)/ailab-dataproc demo
 
 # Much of the time tests wait for processes that start or are killed: a few at once, a file never in two of them.
+# What failed while they shared the cores runs once more by itself: a test that fails then too, fails.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile || { test $$? -eq 1 && \
+	  $(BIN)/python -m pytest --last-failed --last-failed-no-failures none --maxfail 20; }
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 from mlflow_server import ask, free_port, served
@@ -280,3 +281,21 @@ def test_a_password_that_cannot_be_is_told(tmp_path, email, password, told):
     done = command("user", email, "--folder", str(tmp_path), text=f"{password}\n{password}\n")
     assert done.returncode == 2
     assert told in done.stderr
+
+
+def test_a_change_that_another_process_made_first_is_no_error_and_any_other_is():
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import BAD_REQUEST
+    from sqlalchemy.exc import DatabaseError, IntegrityError, SQLAlchemyError
+
+    from ailab_dataproc.experiment.server import provision
+
+    def refused(cause):
+        try:
+            raise cause
+        except SQLAlchemyError as error:  # as MLflow's sessions do
+            raise MlflowException(str(error), error_code=BAD_REQUEST) from error
+
+    provision._unless_there(partial(refused, IntegrityError("INSERT", {}, Exception("UNIQUE constraint failed"))))
+    with pytest.raises(MlflowException, match="no such table"):
+        provision._unless_there(partial(refused, DatabaseError("INSERT", {}, Exception("no such table"))))

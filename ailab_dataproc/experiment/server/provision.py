@@ -113,8 +113,9 @@ def _unless_there(change: Callable[[], Any]) -> None:
 
     try:
         change()
-    except MlflowException as error:
+    except (MlflowException, IntegrityError) as error:
+        # MLflow tells of a race either by a code or, where its own look came too early, by the database's refusal
+        if isinstance(error, IntegrityError) or isinstance(error.__cause__, IntegrityError):
+            return
         if ErrorCode.Value(error.error_code) not in (RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST):
             raise
-    except IntegrityError:
-        return
