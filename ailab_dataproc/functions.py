@@ -19,6 +19,7 @@ from typing import Any
 
 from ailab_dataproc.errors import InvalidRequest, unknown
 
+OWN = __name__.partition(".")[0]  # this package, which each process of a job has as it is installed there
 LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 _registering = threading.Lock()  # cloudpickle's register is one for all threads
 _parsing = threading.Lock()

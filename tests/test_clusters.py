@@ -429,6 +429,14 @@ def test_the_port_of_a_web_server_is_told():
     assert "a web server answers there, not a Dask scheduler" in told
 
 
+def test_the_address_of_a_worker_is_told_with_what_went_wrong(plain):
+    with plain.client() as client:
+        worker = next(iter(client.scheduler_info()["workers"]))
+    told = refusal(worker)
+    assert f"{worker}: it takes connections, but asking it for its versions failed (TypeError: " in told
+    assert "Give the address of a scheduler" in told
+
+
 def test_an_address_without_a_port_is_told():
     with pytest.raises(InvalidRequest, match=r"has no port\. Write it as tls://host:8786"):
         adp.connect("tls://scheduler")

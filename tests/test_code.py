@@ -27,6 +27,7 @@ from ailab_dataproc.jobs.code import (
     settings_for,
     unpack,
 )
+from ailab_dataproc.jobs.entry import entry_of
 from ailab_dataproc.settings import Settings
 
 
@@ -373,6 +374,36 @@ def test_a_notebook_in_the_home_directory_has_no_project(project, monkeypatch):
     cell = types.FunctionType((lambda: 1).__code__, {"__name__": "a_notebook"})
     cell.__module__ = "a_notebook"
     assert project_of_function(cell) is None
+
+
+# A project that is this package's own repository.
+
+
+@pytest.mark.parametrize("place", ["ailab_dataproc", "src/ailab_dataproc"])
+def test_this_package_stays_and_what_lies_beside_it_travels(repository, place, caplog):
+    put(repository, f"{place}/__init__.py")
+    put(repository, f"{place}/jobs/code.py")
+    put(repository, f"{place}_datasets/__init__.py")
+    assert taken(repository) == {"train.py", f"{place}_datasets/__init__.py"}
+    assert f"'{place}' (jobs run the one that is installed on their workers" in caplog.text
+
+
+def test_a_script_within_this_package_travels_alone(repository):
+    put(repository, "ailab_dataproc/__init__.py")
+    put(repository, "ailab_dataproc/cli.py")
+    assert taken(repository, always=["ailab_dataproc/cli.py"]) == {"train.py", "ailab_dataproc/cli.py"}
+
+
+def test_what_only_has_the_name_of_this_package_travels(project):
+    put(project, "mylab/ailab_dataproc/__init__.py")
+    put(project, "ailab_dataproc/notes.md")
+    assert taken(project) == {"train.py", "mylab/ailab_dataproc/__init__.py", "ailab_dataproc/notes.md"}
+
+
+def test_functions_of_this_package_are_installed_wherever_it_lies():
+    assert project_of_function(pack) is None
+    named = entry_of("ailab_dataproc:load", None)
+    assert (named.function, named.project, named.file) == ("ailab_dataproc:load", None, None)
 
 
 # Settings that point into it.

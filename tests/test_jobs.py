@@ -84,6 +84,17 @@ def test_a_function_of_a_notebook_runs_and_its_result_comes_back(project):
     assert run(project, lambda x: x * factor, 14).result(WAIT) == 42
 
 
+def test_a_job_of_this_repository_reaches_its_cluster_and_uses_the_package_of_its_workers(project, caplog):
+    def look():
+        with adp.connect() as client:
+            made = client.submit(InvalidRequest, "x").result()
+        return type(made) is adp.errors.InvalidRequest, sorted(Path().glob("[RMa]*"))
+
+    root = Path(adp.__file__).parents[1]
+    assert adp.submit(look, code=root).result(WAIT) == (True, [Path("Makefile"), Path("README.md")])
+    assert "'ailab_dataproc' (jobs run the one that is installed on their workers" in caplog.text
+
+
 def test_a_function_of_a_module_that_lies_deep_in_the_project_travels_by_value(project):
     assert adp.submit(double, args=[21]).result(WAIT) == 42
 

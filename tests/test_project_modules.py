@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from test_running_jobs import Made, client, cluster, start  # noqa: F401 - fixtures
 
+import ailab_dataproc
 from ailab_dataproc.jobs.record import CODE
 
 MODULES = {
@@ -238,6 +241,28 @@ def test_versions_of_a_module_of_two_jobs_at_the_same_time_do_not_mix(client, tm
     for future in [start(client, job) for job in jobs]:
         future.result(180)
     assert [set(job.log().splitlines()) for job in jobs] == [{"0 10 20 True 10"}, {"0 100 200 True 100"}]
+
+
+def test_a_copy_of_this_package_beside_the_script_is_no_part_of_the_project(client, tmp_path):  # noqa: F811
+    root = Path(ailab_dataproc.__file__).parent
+    copy = {f"tools/ailab_dataproc/{one.relative_to(root)}": one.read_text() for one in root.rglob("*.py")}
+    script = """
+        import ailab_dataproc, helpers
+        with ailab_dataproc.connect() as client:
+            made = client.submit(helpers.wrong).result()
+            print(type(made) is ailab_dataproc.errors.InvalidRequest, client.submit(helpers.place).result())
+    """
+    helpers = """
+        from ailab_dataproc.errors import InvalidRequest
+        def wrong():
+            return InvalidRequest("x")
+        def place():
+            return InvalidRequest.__module__
+    """
+    files = copy | {"tools/train.py": script, "tools/helpers.py": helpers}
+    job = Made(tmp_path / "job", files, script="tools/train.py")
+    start(client, job).result(180)
+    assert job.log() == "True ailab_dataproc.errors\n"
 
 
 def test_workers_learn_no_module_under_its_plain_name(client, tmp_path):  # noqa: F811

@@ -16,6 +16,7 @@ Greeting = Literal["dask", "silence", "closed", "other"]
 _PATIENCE = 1.0  # seconds for each probe
 _GREETED = b"pickle-protocol"  # a Dask server speaks first, and says this
 _EXPIRED, _NOT_YET = 10, 9  # of OpenSSL: X509_V_ERR_CERT_…
+_SILENT = "the scheduler takes connections, but doesn't answer within SECONDS. Look into its log"
 _CERTS = "Ask who runs the cluster for new files (`ailab-dataproc cluster certs`)"
 
 
@@ -36,6 +37,11 @@ def explain(address: str, context: Any, seconds: float, error: BaseException) ->
             told = f"the name {host_of(address)!r} can't be resolved. Mend the address"
         except OSError:  # nobody listens, or nothing comes back
             told = None
+    if told == _SILENT and not isinstance(error, OSError):  # which a time-out and a lost connection are
+        told = (
+            f"it takes connections, but asking it for its versions failed ({type(error).__name__}: "
+            f"{first_line(error)}). Give the address of a scheduler, or look into its log"
+        )
     if told is None:
         told = f"no Dask scheduler answers within {seconds:g} s ({first_line(error)}). Start it, or mend the address"
     return ClusterFailed(f"{address}: {told.replace('SECONDS', f'{seconds:g} s')}.")
@@ -61,7 +67,7 @@ def _of_tcp(address: str) -> str | None:
     with _open(address) as there:
         found = _greeting(there)
     if found == "dask":
-        return "the scheduler takes connections, but doesn't answer within SECONDS. Look into its log"
+        return _SILENT
     if found == "other":
         return "what answers there is no Dask scheduler. Mend the port"
     tls = f"the scheduler speaks TLS, not plain TCP. Write tls://{address.partition('://')[2]}"
@@ -116,7 +122,7 @@ def _refused(encrypted: ssl.SSLSocket) -> str:
         return f"the scheduler refuses your certificate and doesn't say why. {_CERTS}"
     if found == "other":
         return "what answers there is no Dask scheduler. Mend the port"
-    return "the scheduler takes connections, but doesn't answer within SECONDS. Look into its log"
+    return _SILENT
 
 
 _ALERTS = {

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ailab_dataproc.errors import DamagedData, InvalidRequest
-from ailab_dataproc.jobs.files import ADVICE, git_root, is_everything, is_secret, project_files
+from ailab_dataproc.functions import OWN
+from ailab_dataproc.jobs.files import ADVICE, git_root, is_everything, is_secret, own_package, project_files
 from ailab_dataproc.report import count_bytes
 from ailab_dataproc.settings import Settings
 from ailab_dataproc.storage import is_local
@@ -60,7 +61,7 @@ def project_of_function(function: Callable[..., Any]) -> Path | None:
     while isinstance(function, functools.partial):
         function = function.func
     module = getattr(function, "__module__", None) or type(function).__module__
-    if module in sys.builtin_module_names:
+    if module in sys.builtin_module_names or module.partition(".")[0] == OWN:
         return None
     file = getattr(sys.modules.get(module), "__file__", None)
     if file is None:
@@ -106,7 +107,8 @@ def name_within(folder: Path, script: str | os.PathLike[str]) -> str:
 def pack(folder: Path, limit: int = LIMIT, *, always: Sequence[str] = (), without: Iterable[str] = ()) -> Packed:
     """Make a zip of the project: the same files make the same bytes.
 
-    Links within the project stay links; one to a file elsewhere becomes that file.
+    Links within the project stay links; one to a file elsewhere becomes that file. This package itself, of a project
+    that is its repository, stays: a job's process and its tasks on all workers run one and the same, the workers' own.
 
     Args:
         folder: of the project, from `project_of` or `checked`.
@@ -118,8 +120,12 @@ def pack(folder: Path, limit: int = LIMIT, *, always: Sequence[str] = (), withou
         InvalidRequest: there is more, or git can't list the files.
     """
     places = [Path(os.path.expanduser(one)).resolve() for one in without if one and is_local(one)]
+    found = project_files(folder, places)
     taken, skipped = {}, {}
-    for name in sorted({*project_files(folder, places), *always}):
+    if own := own_package(found):
+        found = [name for name in found if not name.startswith(f"{own}/")]
+        skipped[own] = "jobs run the one that is installed on their workers; install this one there to have it run"
+    for name in sorted({*found, *always}):
         try:
             taken[name] = _read_entry(folder, name)
         except _Skipped as reason:

@@ -117,7 +117,12 @@ def _source(text: str, module: str, project: Path | None) -> Path | None:
         advice = f"Did you mean {' or '.join(near)}?" if near else "Name its project by code=, or install it."
         raise InvalidRequest(f"{text}: there is no module {module!r} in {Path.cwd()} nor installed. {advice}")
     file = found.origin
-    if not file or not file.endswith(".py") or not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts):
+    if (
+        module.partition(".")[0] == functions.OWN
+        or not file
+        or not file.endswith(".py")
+        or not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts)
+    ):
         return None
     place = Path(file).resolve()
     return None if place.is_relative_to(Path(os.__file__).resolve().parent) else place

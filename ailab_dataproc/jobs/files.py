@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from ailab_dataproc.errors import InvalidRequest
+from ailab_dataproc.functions import OWN
 
 MOST = 20_000  # files; a project with more has data in it
 # Names of files in lower case. What only shows what is wanted (.env.example) may travel.
@@ -28,6 +29,7 @@ _SHOWN = (".example", ".sample", ".template", ".dist", ".pub")
 _MADE = frozenset({"__pycache__", "node_modules", ".ipynb_checkpoints"})
 _BUILT = frozenset({"build", "dist", "site-packages", "mlruns", "wandb"})
 _ENVIRONMENTS = ("pyvenv.cfg", "conda-meta/history")  # what marks a folder with an installed Python
+_OWN_PLACES = (OWN, f"src/{OWN}")  # in a project, from where it would be imported instead
 _OF_A_HOOK = frozenset({"GIT_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_WORK_TREE"})  # name another repository
 ADVICE = (
     "Leave out what is no code in .gitignore, name a smaller folder by code=, raise code_limit=, "
@@ -45,6 +47,12 @@ def is_secret(name: str) -> bool:
 def is_everything(folder: Path) -> bool:
     """Whether a folder is the home directory or the whole disk, which is no project."""
     return folder in (Path.home().resolve(), Path(folder.anchor))
+
+
+def own_package(names: Iterable[str]) -> str | None:
+    """The folder among a project's files that is this package itself, as in its repository; None where none is."""
+    found = set(names)
+    return next((place for place in _OWN_PLACES if f"{place}/__init__.py" in found), None)
 
 
 def git_root(folder: Path) -> Path | None:

@@ -18,6 +18,7 @@ from typing import Any
 import cloudpickle
 
 from ailab_dataproc.errors import InvalidRequest
+from ailab_dataproc.functions import OWN
 from ailab_dataproc.jobs.record import Work
 from ailab_dataproc.report import count_bytes
 
@@ -120,7 +121,7 @@ def _editable() -> frozenset[str]:
     """The names at the top of all packages that are installed."""
     from importlib import metadata
 
-    return frozenset(metadata.packages_distributions()) | {__name__.split(".")[0]}
+    return frozenset(metadata.packages_distributions()) | {OWN}
 
 
 @contextlib.contextmanager

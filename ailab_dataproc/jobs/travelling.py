@@ -25,6 +25,7 @@ from typing import Any
 
 import cloudpickle
 
+from ailab_dataproc.functions import OWN
 from ailab_dataproc.jobs import sent
 
 _MISSING = object()
@@ -140,7 +141,7 @@ class Project:
         self._roots = tuple(dict.fromkeys([f"{code}/", f"{code.resolve()}/"]))
         self._path: list[str] = []  # sys.path, when it was looked at
         self._names = re.compile(b"")
-        self._known: dict[str, bool] = {"__main__": True}  # by the top of a module's name
+        self._known: dict[str, bool] = {"__main__": True, OWN: False}  # by the top of a module's name
 
     def is_in(self, content: bytes) -> bool:
         """Whether a pickle may name one of its modules."""

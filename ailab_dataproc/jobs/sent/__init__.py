@@ -10,7 +10,7 @@ scheduler runs none of them: it passes references on.
 
 Not covered: `importlib.import_module("helpers")`, `importlib.resources` and unpickling by plain names in tasks (they
 find nothing: ModuleNotFoundError, or KeyError from pickle); modules that talk to the cluster while they are imported;
-a project's module that is named as one of Python's own (Python's is taken).
+a project's module that is named as one of Python's own, or as this package (those are taken).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from types import ModuleType
 from typing import Any
 
 from ailab_dataproc.errors import ClusterFailed, InvalidRequest
+from ailab_dataproc.functions import OWN
 
 PLACE = "AILAB_JOB_FOLDER"  # the variable that names the job of this process
 OPTIONS = "AILAB_JOB_OPTIONS"  # that with the options of its folder's store
@@ -90,7 +91,7 @@ def _prefix(place: str) -> str:
 
 def _is_there(place: str, top: str) -> bool:
     """Whether the project has a module or package of that name; a folder alone gives way to what is installed."""
-    if top in sys.stdlib_module_names:
+    if top in sys.stdlib_module_names or top == OWN:
         return False
     spec = PathFinder.find_spec(top, _code(place))
     return spec is not None and (spec.loader is not None or PathFinder.find_spec(top) is None)
