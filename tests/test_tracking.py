@@ -64,6 +64,7 @@ def tracking(store, folder, monkeypatch):
     monkeypatch.setenv("AILAB_DATA_DIR", str(folder / "data"))
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(store)
+    mlflow.set_experiment("Default")  # tests of other files in this process leave theirs
     yield
     while mlflow.active_run():
         mlflow.end_run()

@@ -85,9 +85,9 @@ def shown(filters: filtering.Filters | None) -> str:
     """Filters for people, without the values that columns with personal data are compared with."""
     if filters is None or not any(map(is_pii, filters.rows.columns)):
         return filters.text if filters else ""
-    if not filters.groups:
+    if not filters.rows.groups:
         return f"{HIDDEN} of {', '.join(filters.rows.columns.names)}"
-    groups = [" and ".join(_condition(one, filters.rows.columns) for one in group) for group in filters.groups]
+    groups = [" and ".join(_condition(one, filters.rows.columns) for one in group) for group in filters.rows.groups]
     return " or ".join(f"({text})" if len(groups) > 1 else text for text in groups)
 
 
@@ -149,7 +149,7 @@ def _condition(one: filtering.Predicate, columns: pa.Schema) -> str:
 def _filters(filters: filtering.Filters | None) -> dict[str, Any]:
     if filters is None:
         return {}
-    plain = [[[one.column, one.operator, _value(one.value)] for one in group] for group in filters.groups]
+    plain = [[[one.column, one.operator, _value(one.value)] for one in group] for group in filters.rows.groups]
     if plain and _same(plain, filters.rows):
         return {"filters": plain}
     raw = filters.rows.expression.__reduce__()[1][0]
