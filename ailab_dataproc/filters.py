@@ -18,7 +18,7 @@ import pyarrow.types as t
 from ailab_dataproc.errors import InvalidRequest, UnknownName, unknown
 from ailab_dataproc.literals import from_text, typed
 
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -26,7 +26,7 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-OPERATORS = (*_COMPARE, "=", "in", "not in", "is", "is not")
+OPERATORS = (*COMPARE, "=", "in", "not in", "is", "is not")
 _FORM = "Write [('price', '>', 3), ('word', 'in', ['a', 'b'])] for and, [[…], […]] for or"
 _TEXT = re.compile(r"\s*(?P<column>.+?)\s*(?P<op>==|!=|<=|>=|=|<|>|\s(not\s+in|in|is\s+not|is)\s)\s*(?P<value>.*?)\s*")
 _MISSING = re.compile(r"No match for FieldRef\.Name\((.+)\) in ")
@@ -47,8 +47,8 @@ class Predicate:
         field = pc.field(self.column)
         if self.value is None:
             return field.is_null() if self.operator == "is" else field.is_valid()
-        if self.operator in _COMPARE:
-            return _COMPARE[self.operator](field, self.value)
+        if self.operator in COMPARE:
+            return COMPARE[self.operator](field, self.value)
         found = field.isin(self.value)
         return found if self.operator == "in" else ~found
 
@@ -66,6 +66,7 @@ class RowFilter:
 
     expression: pc.Expression
     columns: pa.Schema  # that it looks at, as declared
+    groups: tuple[tuple[Predicate, ...], ...] = ()  # the same as or of ands; none for an Expression of the user
 
     def with_columns(self, schema: pa.Schema) -> pa.Schema:
         """A schema, and behind it the columns that the filter needs besides."""
@@ -115,7 +116,6 @@ class Filters:
 
     rows: RowFilter
     text: str  # for people
-    groups: tuple[tuple[Predicate, ...], ...]  # or of ands; none for an Expression
 
 
 def parse(filters: Any, schema: pa.Schema, where: str) -> Filters:
@@ -135,14 +135,14 @@ def parse(filters: Any, schema: pa.Schema, where: str) -> Filters:
     if isinstance(filters, pc.Expression):
         rows = RowFilter(filters, columns_of(filters, schema, where))
         rows.check(where)
-        return Filters(rows, str(filters), ())
+        return Filters(rows, str(filters))
     groups = tuple(tuple(_predicate(one, schema, where) for one in group) for group in _groups(filters, where))
     members = [functools.reduce(operator.and_, (one.expression for one in group)) for group in groups]
     names = dict.fromkeys(one.column for group in groups for one in group)
-    rows = RowFilter(functools.reduce(operator.or_, members), pa.schema([schema.field(name) for name in names]))
+    rows = RowFilter(functools.reduce(operator.or_, members), pa.schema([schema.field(name) for name in names]), groups)
     rows.check(where)
     texts = [" and ".join(map(str, group)) for group in groups]
-    return Filters(rows, " or ".join(f"({text})" if len(texts) > 1 else text for text in texts), groups)
+    return Filters(rows, " or ".join(f"({text})" if len(texts) > 1 else text for text in texts))
 
 
 def parse_texts(texts: Sequence[str], schema: pa.Schema, where: str) -> list[tuple[str, str, Any]]:
@@ -199,7 +199,7 @@ def _predicate(condition: Sequence[Any], schema: pa.Schema, where: str) -> Predi
         if value is not None:
             raise InvalidRequest(f"{where}: {name!r} {op} {value!r}, wanted None after {op!r}.")
         return Predicate(name, op, None)
-    if op in _COMPARE:
+    if op in COMPARE:
         return Predicate(name, op, typed(value, field, where))
     if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
         raise InvalidRequest(f"{where}: {name!r} {op} {value!r}, wanted a list: [{value!r}].")

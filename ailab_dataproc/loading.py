@@ -110,7 +110,6 @@ def plan(  # noqa: PLR0913 - the one place where all choices of a load stand
         nulls=nulls,
         dtypes=dtypes,
         allow_pii=allow_pii,
-        checksums="polars" in {backend, *ladder},
     )
     selected = select(prepared, request)
     if machine is None:

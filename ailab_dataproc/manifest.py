@@ -96,7 +96,7 @@ class Prepared:
     def index(self, format_: str = "parquet", columns: Sequence[str] | None = None) -> pa.Table:
         """A row a shard of one format, ordered by split and number.
 
-        Columns: split, format, shard, path, rows, bytes, checksum and ``columns``, a struct with, for each column,
+        Columns: split, format, shard, path, rows, bytes, checksum, crc32c and ``columns``, with, for each column,
         its Arrow ``bytes``, ``nulls`` and (where the type has an order and isn't PII) ``min`` and ``max``.
 
         Args:

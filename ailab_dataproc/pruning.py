@@ -28,9 +28,9 @@ def needed(filters: Filters) -> list[str]:
 
 def may_match(filters: Filters, index: pa.Table) -> np.ndarray:
     """For each shard whether it may hold a row that the filters keep; where the index can't tell, it may."""
-    if not filters.groups:
+    if not filters.rows.groups:
         return guarantees.shards(filters.rows, index)
-    groups = [functools.reduce(pc.and_, (_keeps(one, index) for one in group)) for group in filters.groups]
+    groups = [functools.reduce(pc.and_, (_keeps(one, index) for one in group)) for group in filters.rows.groups]
     return functools.reduce(pc.or_, groups).to_numpy()
 
 

@@ -35,7 +35,6 @@ class Request:
     nulls: str = "refuse"
     dtypes: str = "arrow"
     allow_pii: bool = False
-    checksums: bool = False  # of shards on a disk, too: of those in a bucket they are always known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +67,7 @@ def select(prepared: Prepared, request: Request) -> Selected:
     slices = splits.parse(request.split, prepared.manifest.splits, prepared.name)
     read = chosen.rows.with_columns(schema).names if chosen else schema.names
     columns = _index_columns(read, chosen)
-    index = prepared.index(
-        columns=[*columns, "checksum"] if request.checksums or not prepared.folder.is_local else columns
-    )
+    index = prepared.index(columns=[*columns, "crc32c" if prepared.folder.is_local else "checksum"])
     taken = _take(prepared, slices, index)
     kept = taken.only(pruning.may_match(chosen, index)[taken.row]) if chosen else taken
     pruned = len(taken.row) - len(kept.row)
@@ -91,6 +88,7 @@ def select(prepared: Prepared, request: Request) -> Selected:
         nulls=request.nulls,
         dtypes=request.dtypes,
         filtered=chosen is not None and draw is None,
+        whole=draw is None and _is_whole(prepared, kept, index, read),
     )
     return Selected(
         selection=Selection(parts, schema, request.nulls, request.dtypes),
@@ -191,13 +189,20 @@ def _parts(
     seed: int | None = None,
 ) -> Parts:
     """The parts that are read."""
-    names = [name for name in ("path", "rows", "bytes", "checksum") if name in index.schema.names]
+    names = [name for name in ("path", "rows", "bytes", "checksum", "crc32c") if name in index.schema.names]
     found = index.select(names).take(pa.array(kept.row)).rename_columns({"bytes": "size"})
     added = {"bytes": kept.bytes(index, columns), "skip": kept.skip, "take": kept.take, "pick": kept.pick}
     for name, values in added.items():
         if values is not None:
             found = found.append_column(name, pa.array(values))
     return Parts(prepared.folder, found, chosen.rows if chosen else None, seed)
+
+
+def _is_whole(prepared: Prepared, kept: _Taken, index: pa.Table, columns: Sequence[str]) -> bool:
+    """Whether most columns of whole shards are read from a disk, and their bytes are quickly checked."""
+    rows = index["rows"].to_numpy()[kept.row]
+    most = len(columns) * 2 > len(prepared.schema)
+    return most and prepared.folder.is_local and "crc32c" in index.schema.names and np.array_equal(kept.take, rows)
 
 
 def _index_columns(read: Sequence[str], chosen: filtering.Filters | None) -> list[str]:

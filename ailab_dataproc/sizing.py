@@ -28,6 +28,7 @@ class Need:
     nulls: str = "refuse"  # or "mask": what backends without a null are to do with nullable columns
     dtypes: str = "arrow"  # or "numpy": what pandas and Dask hold columns as
     filtered: bool = False  # whether filters will leave fewer rows and bytes
+    whole: bool = False  # whether it is most columns of whole shards on a disk, which a library's own reader may read
     threads: int = 1  # that read shards at a time
     distinct: Mapping[str, int] = field(default_factory=dict)  # values of text columns, about, where that is known
 

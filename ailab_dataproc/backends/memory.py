@@ -17,7 +17,8 @@ KEPT = 1.15  # bytes that the allocator holds for a byte of a table
 CHUNK = 256 << 10  # bytes at most that it holds beside for each column of each shard, and no more than the column has
 DECODED = 0.5  # bytes that a thread holds beside for a byte of its shard: the file's pages, and those decompressed
 GROWING = 0.8  # bytes that a thread holds beside for a byte of its longest column of texts, which grows as it is read
-LEVELS = 12  # bytes that a thread holds for each value in a list: where lists begin, and what is null
+OWN_KEPT, OWN_GROWING = 1.05, 0.4  # the same of Polars' own reader
+LEVELS = 16  # bytes that a thread holds for each value in a list: where lists begin, and what is null
 PHYSICAL = 4  # bytes at least that Parquet decodes a value of a list to
 PACKED, FEW = 1 << 20, 8_192  # bytes of the distinct texts of a shard, and their number, up to which it packs them
 BY_DISTINCT = frozenset({"numpy", "polars"})  # backends whose memory depends on how many texts differ
@@ -54,7 +55,7 @@ def frame(need: Need) -> int:
 
 
 def polars(need: Need) -> int:
-    """A Polars frame, made shard by shard."""
+    """A Polars frame: made shard by shard, or read by Polars itself, which decodes straight into it."""
     beside = 0
     for one in need.schema:
         size = need.columns[one.name]
@@ -65,6 +66,10 @@ def polars(need: Need) -> int:
             beside += 4 * need.rows + (
                 VIEW * _values(one.type, need.rows, size) if not _width(one.type.value_type) else 0
             )
+    if need.whole and not any(t.is_dictionary(one.type) or t.is_fixed_size_list(one.type) for one in need.schema):
+        texts = [need.columns[one.name] for one in need.schema if _is_text(one.type)]
+        growing = int(OWN_GROWING * max(texts, default=0) * need.largest / max(need.bytes, 1))
+        return int(need.bytes * OWN_KEPT) + beside + need.threads * growing
     return _held(need) + beside + _decoding(need)
 
 

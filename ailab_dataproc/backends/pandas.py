@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as t
 
-from ailab_dataproc.backends import memory, too_large
+from ailab_dataproc.backends import few, memory, too_large
 from ailab_dataproc.backends.columns import Columns, read_columns
-from ailab_dataproc.backends.shards import Selection, read_table
+from ailab_dataproc.backends.shards import Selection
 from ailab_dataproc.sizing import Machine, Need
 
 
@@ -38,7 +38,7 @@ class Pandas:
             plain = pa.schema([one for one in selection.schema if is_plain(one.type)])
             columns, rest = read_columns(selection, plain)
             return frame_of(columns, rest, selection.schema)
-        return to_pandas(read_table(selection))
+        return to_pandas(few.read(selection))
 
     def to_arrow(self, frame: Any, schema: pa.Schema) -> pa.Table:
         """The frame as a table of the declared schema."""

@@ -41,6 +41,7 @@ class Part:
     take: int  # rows; before the filter
     filter: RowFilter | None = None  # what `read_part` keeps of them
     checksum: str = ""  # of the file; without it the file is not kept in the cache
+    crc32c: int | None = None  # of a file on the disk; without it all is read by Arrow
     pick: int | None = None  # rows that `read_part` returns of those that the filter keeps; None for all
     seed: int | None = None  # of a random pick; None for the first ones
 
@@ -59,7 +60,7 @@ class Parts(Sequence[Part]):
         self, folder: Folder, files: pa.Table, filter: RowFilter | None = None, seed: int | None = None
     ) -> None:
         self._folder = folder
-        self._files = files  # path, rows, size, bytes, skip, take, and where needed checksum and pick: as in `Part`
+        self._files = files  # columns: those fields of `Part` that parts differ in
         self._filter = filter
         self._seed = seed
 
@@ -150,7 +151,7 @@ def first_of(part: Part, schema: pa.Schema) -> pa.Table:
 
 def check_part(part: Part, schema: pa.Schema) -> None:
     """Raise as `read_part` does, and unless a shard on the disk is, byte for byte, the one that was written."""
-    _using(part, schema, lambda rows, _: rows.check_bytes(part.checksum, schema))
+    _using(part, schema, lambda rows, _: rows.check_bytes(part.crc32c, schema))
 
 
 def share_of(part: Part, schema: pa.Schema) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from ailab_dataproc.backends.pandas import to_pandas
-from ailab_dataproc.backends.polars import to_polars
+from ailab_dataproc.backends.polars_reader import to_polars
 from ailab_dataproc.backends.shards import Part, read_part
 from ailab_dataproc.columns import is_pii
 from ailab_dataproc.dataset import Source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import google_crc32c
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -63,6 +64,7 @@ class ParquetShard:
         self._writer.close()
         packed = self._sink.getvalue()
         self._file.write(packed)
+        self.crc32c = google_crc32c.value(packed)
         self._footer = pq.read_metadata(pa.BufferReader(packed))
 
     def text_bounds(self, name: str) -> tuple[str, str] | None:

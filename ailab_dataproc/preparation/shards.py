@@ -30,6 +30,7 @@ def index_schema(schema: pa.Schema) -> pa.Schema:
             ("rows", pa.int64()),
             ("bytes", pa.int64()),
             ("checksum", pa.string()),
+            ("crc32c", pa.uint32()),  # of Parquet, for loads: a third of the time that the checksum takes
             ("columns", struct_type(schema)),
         ]
     )
@@ -161,6 +162,7 @@ class ShardWriter:
                 "rows": shard.rows,
                 "bytes": shard.files[kind].count,
                 "checksum": shard.files[kind].checksum,
+                "crc32c": shard.writers[kind].crc32c if kind == "parquet" else None,
                 "columns": columns,
             }
             for kind in self._job.formats
