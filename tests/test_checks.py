@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import io
 import json
+import linecache
 import logging
 import os
 import subprocess
@@ -441,6 +442,14 @@ def test_a_function_that_raises_or_answers_wrongly_is_named(checked):
         checked(checks.satisfies("odd", raises))
     with pytest.raises(InvalidData, match="check 'odd' gave 1 values of int64 for 100 rows, wanted true or false"):
         checked(checks.satisfies("odd", lambda batch: [1]))
+
+
+def test_a_function_of_a_notebook_that_raises_is_named(checked, monkeypatch):
+    cell, text = {"__name__": "__main__"}, "def odd(batch):\n    return 1 / 0\n"
+    monkeypatch.setitem(linecache.cache, "cell 3", (len(text), None, text.splitlines(keepends=True), "cell 3"))
+    exec(compile(text, "cell 3", "exec"), cell)  # noqa: S102 - as a notebook does
+    with pytest.raises(SourceFailed, match=r"check 'whole' raised .* \((cell 3|odd\(\)), line 2\)"):
+        checked(checks.satisfies("whole", cell["odd"]))
 
 
 DEFINITION = """

@@ -36,7 +36,12 @@ def mlflow() -> Any:
 
 def place() -> str:
     """Where MLflow writes to, without a password."""
-    return re.sub(r"//[^/]*@", "//", mlflow().get_tracking_uri())
+    return _without_password(mlflow().get_tracking_uri())
+
+
+def registry() -> str:
+    """Where MLflow keeps the versions of models, without a password."""
+    return _without_password(mlflow().get_registry_uri())
 
 
 @contextmanager
@@ -141,6 +146,10 @@ def _within(seconds: float, call: Callable[[], None]) -> bool:
     if raised:
         raise raised[0]
     return not thread.is_alive()
+
+
+def _without_password(address: str) -> str:
+    return re.sub(r"//[^/]*@", "//", address)
 
 
 def _told(error: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import sysconfig
 import traceback
+import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,6 +27,7 @@ from ailab_dataproc.urls import shown
 
 _OURS = "ailab_dataproc/preparation"
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+_PICKLED = "<dynamic-code>"  # the file of all functions that cloudpickle 3.1.3 has pickled
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,16 @@ def unpickled(module: tuple[str, str, str] | None, pickled: bytes) -> Any:
 
 def raised_at(error: BaseException) -> str:
     """The file and line of an author's code where an exception was raised."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _OURS not in frame.filename]
-    own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)] or frames
-    return f"{own[-1].filename.rsplit('/', 1)[-1]}, line {own[-1].lineno}" if own else "no line known"
+    frames = [(_file(frame), frame, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    frames = [one for one in frames if _OURS not in one[0]]
+    own = [one for one in frames if not one[0].startswith(_LIBRARIES)] or frames
+    if not own:
+        return "no line known"
+    file, frame, line = own[-1]
+    return f"{file.rpartition('/')[2] or f'{frame.f_code.co_name}()'}, line {line}"
+
+
+def _file(frame: types.FrameType) -> str:
+    """The file of a frame; "" of a notebook's function that was pickled, since newer cloudpickles forget its file."""
+    file = frame.f_code.co_filename
+    return file if file != _PICKLED else str(frame.f_globals.get("__file__", ""))

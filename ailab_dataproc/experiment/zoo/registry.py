@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ailab_dataproc.errors import InvalidRequest, TrackingFailed, UnknownName, unknown
-from ailab_dataproc.experiment.reaching import asking, knock, mlflow, place
+from ailab_dataproc.experiment.reaching import asking, knock, mlflow, registry
 from ailab_dataproc.experiment.zoo.entries import Entry, of_version
 
 CHAMPION, LATEST = "champion", "latest"
@@ -151,11 +151,11 @@ def missing(kind: str, where: str, known: Any, asked: str) -> Iterator[None]:
     except MlflowException as raised:
         error: Any = raised
         if error.get_http_status_code() == 403:
-            told = f"{where}: there is no such {kind} in {place()}, or you may not see it (403)."
+            told = f"{where}: there is no such {kind} in {registry()}, or you may not see it (403)."
             raise UnknownName(f"{told} Look with `ailab-dataproc models search`, or ask its owner.") from error
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        hint = "" if kind == "version" else f"Looked in {place()}."
+        hint = "" if kind == "version" else f"Looked in {registry()}."
         raise unknown(kind, asked, known(), where=where if kind == "version" else "", hint=hint) from error
 
 
