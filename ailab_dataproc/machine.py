@@ -19,15 +19,14 @@ def free_memory(root: str = "/") -> int:
     """
     base = Path(root)
     limits = [_available(base), *_own_limits(base)]
-    for group in _cgroups(base, "memory"):
-        limits += [limit for limit in (_room_v2(group), _room_v1(group)) if limit is not None]
+    limits += [room for group, v2 in _cgroups(base, "memory") if (room := _room(group, v2)) is not None]
     return max(min(limits), 0)
 
 
 def processors(root: str = "/") -> int:
     """Threads that may run at a time: those that the process is bound to, within the quotas of its cgroups."""
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quotas = [quota for group in _cgroups(Path(root), "cpu") for quota in (_quota_v2(group), _quota_v1(group)) if quota]
+    quotas = [quota for group, v2 in _cgroups(Path(root), "cpu") if (quota := _quota(group, v2))]
     return max(min([bound, *(math.ceil(quota) for quota in quotas)]), 1)
 
 
@@ -68,59 +67,60 @@ def _own_limits(base: Path) -> Iterator[int]:
                 yield int(soft[0]) - int(used[key]) * 1024
 
 
-def _cgroups(base: Path, controller: str) -> list[Path]:
-    """The folders of this process's cgroup and of all above it, v2 and v1, for ``"memory"`` or ``"cpu"``."""
-    membership = base / "proc/self/cgroup"
-    if not membership.exists():
-        return []
-    found = []
-    for line in membership.read_text().splitlines():
+def _cgroups(base: Path, controller: str) -> Iterator[tuple[str, bool]]:
+    """The folder of this process's cgroup and of all above it, for ``"memory"`` or ``"cpu"``; whether it is of v2."""
+    for line in _text(f"{base}/proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
-        if controllers and controller not in controllers.split(","):
-            continue
-        mount = base / "sys/fs/cgroup" / controllers
-        own = mount / path.strip("/")
-        found += [one for one in (own, *own.parents) if one.is_relative_to(mount)]
-    return found
+        if not controllers or controller in controllers.split(","):
+            mount = f"{base}/sys/fs/cgroup/{controllers}"
+            parts = [part for part in path.split("/") if part]
+            yield from (("/".join([mount, *parts[:depth]]), not controllers) for depth in range(len(parts), -1, -1))
 
 
-def _room_v2(group: Path) -> int | None:
-    limits = [_number(group / name) for name in ("memory.max", "memory.high")]
+def _room(group: str, v2: bool) -> int | None:
+    """What is left of a group's memory; None where it has no limit."""
+    if not v2:
+        return _room_v1(group)
+    limits = [_number(f"{group}/{name}") for name in ("memory.max", "memory.high")]
     known = [limit for limit in limits if limit is not None]
-    used = _number(group / "memory.current")
+    used = _number(f"{group}/memory.current")
     return min(known) - used + _cached(group, "inactive_file") if known and used is not None else None
 
 
-def _room_v1(group: Path) -> int | None:
-    limit = _number(group / "memory.limit_in_bytes")
-    used = _number(group / "memory.usage_in_bytes")
+def _room_v1(group: str) -> int | None:
+    limit = _number(f"{group}/memory.limit_in_bytes")
+    used = _number(f"{group}/memory.usage_in_bytes")
     if limit is None or used is None or limit >= _V1_UNLIMITED:
         return None
     return limit - used + _cached(group, "total_inactive_file")
 
 
-def _quota_v2(group: Path) -> float | None:
-    quota, _, period = _text(group / "cpu.max").partition(" ")
+def _quota(group: str, v2: bool) -> float | None:
+    """The processors that a group may use; None where it has no quota."""
+    if not v2:
+        return _quota_v1(group)
+    quota, _, period = _text(f"{group}/cpu.max").partition(" ")
     return int(quota) / int(period) if quota.isdigit() and period.isdigit() else None
 
 
-def _quota_v1(group: Path) -> float | None:
-    quota, period = _number(group / "cpu.cfs_quota_us"), _number(group / "cpu.cfs_period_us")
+def _quota_v1(group: str) -> float | None:
+    quota, period = _number(f"{group}/cpu.cfs_quota_us"), _number(f"{group}/cpu.cfs_period_us")
     return quota / period if quota and period else None  # -1, for none, is no number here
 
 
-def _number(file: Path) -> int | None:
+def _number(file: str) -> int | None:
     text = _text(file)
     return int(text) if text.isdigit() else None
 
 
-def _text(file: Path) -> str:
+def _text(file: str) -> str:
     try:
-        return file.read_text().strip()
+        with open(file, encoding="utf-8") as opened:
+            return opened.read().strip()
     except OSError:  # this kind of cgroup has no such file
         return ""
 
 
-def _cached(group: Path, key: str) -> int:
-    lines = _text(group / "memory.stat").splitlines()
+def _cached(group: str, key: str) -> int:
+    lines = _text(f"{group}/memory.stat").splitlines()
     return next((int(line.split()[1]) for line in lines if line.startswith(key + " ")), 0)

@@ -66,25 +66,29 @@ def select(prepared: Prepared, request: Request) -> Selected:
     chosen = _filters(prepared, request)
     slices = splits.parse(request.split, prepared.manifest.splits, prepared.name)
     read = chosen.rows.with_columns(schema).names if chosen else schema.names
-    columns = _index_columns(read, chosen)
-    index = prepared.index(columns=[*columns, "crc32c" if prepared.folder.is_local else "checksum"])
+    index = prepared.index(
+        columns=[*_index_columns(read, chosen), "crc32c" if prepared.folder.is_local else "checksum"]
+    )
     taken = _take(prepared, slices, index)
     kept = taken.only(pruning.may_match(chosen, index)[taken.row]) if chosen else taken
     pruned = len(taken.row) - len(kept.row)
     if draw:
         counts = kept.take
         if chosen:
-            counts = _count(_parts(prepared, index, kept, read, chosen), draw.rows if draw.seed is None else None)
+            parts = _parts(prepared, index, kept, kept.bytes(index, read), chosen)
+            counts = _count(parts, draw.rows if draw.seed is None else None)
         kept = _drawn(kept, counts, draw, sliced=chosen is None)
     sizes = {name: kept.bytes(index, [name]) for name in schema.names}
-    parts = _parts(prepared, index, kept, schema.names, chosen, draw.seed if draw else None)
+    size = sum(sizes.values(), np.zeros(len(kept.row), dtype=np.int64))
+    parts = _parts(prepared, index, kept, size, chosen, draw.seed if draw else None)
+    columns = {name: int(size.sum()) for name, size in sizes.items()}
     need = Need(
         rows=int(kept.rows.sum()),
-        bytes=sum(int(size.sum()) for size in sizes.values()),
+        bytes=sum(columns.values()),
         largest=int(replace(kept, pick=None).bytes(index, read).max(initial=0)),
         shards=len(parts),
         schema=schema,
-        columns={name: int(size.sum()) for name, size in sizes.items()},
+        columns=columns,
         nulls=request.nulls,
         dtypes=request.dtypes,
         filtered=chosen is not None and draw is None,
@@ -184,14 +188,14 @@ def _parts(
     prepared: Prepared,
     index: pa.Table,
     kept: _Taken,
-    columns: Sequence[str],
+    sizes: np.ndarray,
     chosen: filtering.Filters | None,
     seed: int | None = None,
 ) -> Parts:
-    """The parts that are read."""
+    """The parts that are read; `sizes` are the bytes of what is read of each."""
     names = [name for name in ("path", "rows", "bytes", "checksum", "crc32c") if name in index.schema.names]
     found = index.select(names).take(pa.array(kept.row)).rename_columns({"bytes": "size"})
-    added = {"bytes": kept.bytes(index, columns), "skip": kept.skip, "take": kept.take, "pick": kept.pick}
+    added = {"bytes": sizes, "skip": kept.skip, "take": kept.take, "pick": kept.pick}
     for name, values in added.items():
         if values is not None:
             found = found.append_column(name, pa.array(values))

@@ -21,14 +21,14 @@ _LOOK = 100_000  # rows of each of those
 
 def keeps_few(selection: Selection) -> bool:
     """Whether there are many shards, and a filter keeps few of the first rows of the first ones, one a core."""
-    looked = processors()
-    if len(selection.parts) <= _MORE * looked or selection.parts[0].filter is None:
+    looked, parts = processors(), selection.parts
+    if len(parts) <= _MORE * looked or (rows := parts[0].filter) is None or not rows.groups:
         return False
     if os.getpid() != _PROCESS or importlib.util.find_spec("polars") is None:
         return False
     if any(t.is_dictionary(one.type) for one in selection.schema):  # from Polars others come back
         return False
-    first = [replace(one, take=min(one.take, _LOOK)) for one in selection.parts[:looked]]
+    first = [replace(one, take=min(one.take, _LOOK)) for one in parts[:looked]]
     return sum(map_parts(count_part, first)) <= _FEW * sum(one.take for one in first)
 
 
