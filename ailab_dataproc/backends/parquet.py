@@ -18,8 +18,6 @@ from ailab_dataproc.sampling import places
 from ailab_dataproc.schema import in_parquet
 from ailab_dataproc.storage import RangeFile
 
-_BLOCK = 1 << 18  # bytes that a checksum takes at a time: they fit into a processor's cache
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
@@ -88,18 +86,6 @@ class Rows:
         found = next(self._file.iter_batches(count, columns=schema.names, use_threads=False), None)
         table = self._file.schema_arrow.empty_table() if found is None else pa.table(found)
         return _by_contract(table.select(schema.names), _Columns(schema), self._where)
-
-    def check_bytes(self, crc32c: int | None, schema: pa.Schema) -> None:
-        """Raise unless the file has the columns of a schema, and the bytes of a checksum."""
-        import google_crc32c
-
-        self._spans([], _Columns(schema, packed=schema.names))
-        self._source.seek(0)
-        found = 0
-        while block := self._source.read(_BLOCK):
-            found = google_crc32c.extend(found, block)
-        if found != crc32c:
-            raise DamagedData(f"{self._where}: the shard has other bytes than were written. Run verify.")
 
     def share(self, schema: pa.Schema) -> float:
         """What part of the bytes of all columns those of a schema take."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -35,13 +36,18 @@ def read_whole(selection: Selection) -> pl.DataFrame | None:
         return None
     if share_of(selection.parts[0], asked) <= _MOST:
         return None
-    map_parts(lambda part: check_part(part, asked), selection.parts)
+    map_parts(check_part, selection.parts)
     places = [one.folder.path(one.path) for one in selection.parts]
     files = pl.scan_parquet(places, glob=False, hive_partitioning=False)
-    if files.select(asked.names).collect_schema() != to_polars(asked.empty_table(), asked).schema:
+    if files.select(asked.names).collect_schema() != _types(asked):
         return None
     kept = files if condition is None else files.filter(condition)
     return kept.select(selection.schema.names).collect(engine="streaming")
+
+
+@lru_cache(maxsize=16)
+def _types(schema: pa.Schema) -> pl.Schema:
+    return to_polars(schema.empty_table(), schema).schema
 
 
 def _is_whole(selection: Selection) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
@@ -24,6 +25,7 @@ from ailab_dataproc.storage import Folder
 _MADE = 1024  # parts that are made at a time
 _BUCKET_THREADS = 16  # that wait for a bucket most of the time
 _SMALL = 1 << 20  # bytes of a file that is fetched whole: another request would take as long
+_BLOCK = 1 << 18  # bytes that a checksum takes at a time: they fit into a processor's cache
 _Of = TypeVar("_Of")
 _Made = TypeVar("_Made")
 
@@ -149,9 +151,18 @@ def first_of(part: Part, schema: pa.Schema) -> pa.Table:
     return _using(part, schema, lambda rows, wanted: rows.first(wanted.take, schema))
 
 
-def check_part(part: Part, schema: pa.Schema) -> None:
-    """Raise as `read_part` does, and unless a shard on the disk is, byte for byte, the one that was written."""
-    _using(part, schema, lambda rows, _: rows.check_bytes(part.crc32c, schema))
+def check_part(part: Part) -> None:
+    """Raise unless a shard on the disk is there and, byte for byte, the one that was written."""
+    import google_crc32c
+
+    where, found = part.folder.path(part.path), 0
+    with _told(where):
+        _check_size(part)
+        with pa.memory_map(where) as source:
+            while block := source.read(_BLOCK):
+                found = google_crc32c.extend(found, block)
+    if found != part.crc32c:
+        raise DamagedData(f"{where}: the shard has other bytes than were written. Run verify.")
 
 
 def share_of(part: Part, schema: pa.Schema) -> float:
@@ -166,9 +177,15 @@ def locate_part(part: Part, schema: pa.Schema) -> Located:
 
 def _using(part: Part, schema: pa.Schema, use: Callable[[Rows, Wanted], Any], packed: Collection[str] = ()) -> Any:
     """What a function makes of the open shard; columns and dictionaries of the schema can be read from it."""
-    where = part.folder.path(part.path)
-    try:
+    with _told(part.folder.path(part.path)):
         return _opened_for(part, schema, use, packed)
+
+
+@contextmanager
+def _told(where: str) -> Iterator[None]:
+    """Name the shard in what is raised within."""
+    try:
+        yield
     except AilabError:
         raise
     except FileNotFoundError as error:
@@ -212,13 +229,11 @@ def _opened_for(part: Part, schema: pa.Schema, use: Callable[[Rows, Wanted], Any
 
 
 def _opened(part: Part, columns: Sequence[str]) -> tuple[Any, pq.FileMetaData | None]:
-    """The shard's file, mapped from the disk or the cache, or read by ranges; and its footer where it is known."""
+    """The shard's file on the disk or in the cache, or read by ranges; and its footer where it is known."""
     where = part.folder.path(part.path)
     if part.folder.is_local:
-        found = os.stat(where).st_size
-        if found != part.size:
-            raise DamagedData(f"{where}: the shard has {found:,} bytes, the index says {part.size:,}. Run verify.")
-        return pa.memory_map(where), None
+        _check_size(part)
+        return pa.OSFile(where), None  # mapping it takes 4 % longer where few columns are read
     if (cached := cache.known(part.size, part.checksum)) is not None:
         return cached, None
     if part.size <= _SMALL:
@@ -231,6 +246,13 @@ def _opened(part: Part, columns: Sequence[str]) -> tuple[Any, pq.FileMetaData | 
     if needed > part.size * cache.WHOLE and (cached := cache.shard(part.folder, part.path, part.size, part.checksum)):
         return cached, None
     return source, metadata
+
+
+def _check_size(part: Part) -> None:
+    where = part.folder.path(part.path)
+    found = os.stat(where).st_size
+    if found != part.size:
+        raise DamagedData(f"{where}: the shard has {found:,} bytes, the index says {part.size:,}. Run verify.")
 
 
 def _text(type_: pa.DataType) -> bool:
