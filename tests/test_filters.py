@@ -358,6 +358,31 @@ def test_row_groups_that_are_left_out_hold_no_wanted_row(grouped, asked, ends, l
     assert_same(adp.load("testing/grouped", columns=names, limit=limit, **given), wanted.select(names).slice(0, limit))
 
 
+@pytest.mark.parametrize("kept", [(0, 100), (100, 4_900), (4_000, 9_500), (0, 10_000)])
+def test_rows_that_stand_together_keep_at_most_as_many_others_in_memory(tmp_path, kept):
+    schema = pa.schema([column("at", pa.int64()), column("half", pa.float64())])
+    table = pa.table({"at": np.arange(10_000), "half": np.arange(10_000) / 2}, schema)
+    prepare_tables(tmp_path, {"train": [table]})
+    first, end = kept
+    asked = [("at", ">=", first), ("at", "<", end)]
+    found = adp.load("testing/tables", filters=asked, backend="arrow", data_dir=str(tmp_path))
+    assert found["half"].to_pylist() == [one / 2 for one in range(first, end)]
+    assert found.get_total_buffer_size() <= 2 * found.nbytes + 1_000
+
+
+@pytest.mark.parametrize("kind", ["arrow", "numpy", "pandas", "polars", "dask"])
+@pytest.mark.parametrize(("first", "end"), [(0, 7), (3, 9), (2, 12)])
+def test_rows_that_stand_together_come_with_their_nulls(tmp_path, kind, first, end):
+    types = {"vector": pa.list_(pa.float32(), 2), "flag": pa.bool_(), "number": pa.int64(), "text": pa.string()}
+    schema = pa.schema([column("at", pa.int64()), *(column(name, one, nullable=True) for name, one in types.items())])
+    values = {"vector": [[1.0, 2.0], None], "flag": [True, None, False], "number": [1, 2, None], "text": [None, "a"]}
+    table = pa.table({"at": range(12)} | {name: (one * 12)[:12] for name, one in values.items()}, schema)
+    prepare_tables(tmp_path, {"train": [table]})
+    asked = [("at", ">=", first), ("at", "<", end)]
+    found = adp.load("testing/tables", filters=asked, nulls="mask", backend=kind, data_dir=str(tmp_path))
+    assert_same(backend(kind).to_arrow(found, schema), table.slice(first, end - first))
+
+
 def test_a_slice_is_taken_before_the_filter(place, rows):
     found = loaded(place, [("text", "is not", None)], "arrow", split="train[4:12]+train[:2]")
     sliced = pa.concat_tables([rows.slice(4, 8), rows.slice(0, 2)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,9 +15,12 @@ import pyarrow.types as t
 from ailab_dataproc import guarantees
 from ailab_dataproc.errors import DamagedData
 from ailab_dataproc.filters import RowFilter
+from ailab_dataproc.machine import processors
 from ailab_dataproc.sampling import places
 from ailab_dataproc.schema import in_parquet
 from ailab_dataproc.storage import RangeFile
+
+_SLICED = 2  # times the kept rows are at least the table's, where they are a slice of it and keep all in memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +147,7 @@ class Rows:
         columns = dict(zip(other.names, read, strict=True))
         if known is not None and there:
             found = known.select([one.name for one in there])
-            found = found if mask.all() else found.filter(pa.array(mask))
+            found = _masked(found, mask)
             columns |= dict(zip(found.schema.names, found.columns, strict=True))
         return _table([columns[name] for name in schema.names], schema)
 
@@ -152,9 +156,7 @@ class Rows:
         masks = np.split(mask, ends[:-1]) if spans else []
         hit = [(span, one) for span, one in zip(spans, masks, strict=True) if one.any()]
         tables = self._by_group([span for span, _ in hit], replace(asked, packed=asked.schema.names))
-        kept = [
-            table if one.all() else table.filter(pa.array(one)) for table, (_, one) in zip(tables, hit, strict=True)
-        ]
+        kept = [_masked(table, one) for table, (_, one) in zip(tables, hit, strict=True)]
         return _unpacked(pa.concat_tables(kept), asked) if kept else asked.schema.empty_table()
 
     def _by_group(self, spans: Sequence[_Span], asked: _Columns) -> Iterable[pa.Table]:
@@ -226,13 +228,25 @@ def _declared(found: pa.ChunkedArray, field: pa.Field, where: str, packed: Colle
     return found.cast(field.type)
 
 
+def _masked(table: pa.Table, mask: np.ndarray) -> pa.Table:
+    """The rows that a mask keeps; not copied where they stand together and are most of the table."""
+    if (count := int(np.count_nonzero(mask))) and count * _SLICED >= len(mask):
+        first = int(mask.argmax())
+        if mask[first : first + count].all():
+            return table.slice(first, count)
+    return table.filter(pa.array(mask))
+
+
 def _unpacked(table: pa.Table, asked: _Columns) -> pa.Table:
     """The table with its texts as declared, but for what may stay packed."""
-    columns = [
-        found if field.name in asked.packed else found.cast(field.type)
-        for field, found in zip(asked.schema, table.columns, strict=True)
-    ]
-    return _table(columns, asked.schema)
+
+    def unpack(field: pa.Field, found: pa.ChunkedArray) -> pa.ChunkedArray:
+        return found if field.name in asked.packed else found.cast(field.type)
+
+    if not asked.side_by_side:
+        return _table(list(map(unpack, asked.schema, table.columns)), asked.schema)
+    with ThreadPoolExecutor(max_workers=processors()) as pool:
+        return _table(list(pool.map(unpack, asked.schema, table.columns)), asked.schema)
 
 
 def _table(columns: Sequence[pa.ChunkedArray], schema: pa.Schema) -> pa.Table:

@@ -72,7 +72,7 @@ def to_polars(table: pa.Table, schema: pa.Schema) -> pl.DataFrame:
     made = {}
     for field, column in zip(schema, table.columns, strict=True):
         unpacked = t.is_dictionary(column.type) and not t.is_dictionary(field.type)
-        made[field.name] = _texts(column) if unpacked else pl.from_arrow(column, rechunk=False)
+        made[field.name] = _texts(column) if unpacked else pl.from_arrow(_unsliced(column), rechunk=False)
     return pl.DataFrame(made)
 
 
@@ -80,6 +80,17 @@ def to_arrow(frame: pl.DataFrame, schema: pa.Schema) -> pa.Table:
     """A frame as a table of the declared schema."""
     table = frame.to_arrow()
     return pa.table([_back(table[one.name], one.type) for one in schema], schema=schema)
+
+
+def _unsliced(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column without slices that Polars 2.1 refuses: of lists of a fixed size, with nulls."""
+    if not t.is_fixed_size_list(column.type) or not column.null_count:
+        return column
+    size = column.type.list_size
+    chunks = [
+        pa.concat_arrays([one]) if one.offset or len(one.values) != len(one) * size else one for one in column.chunks
+    ]
+    return pa.chunked_array(chunks, column.type)
 
 
 def _texts(column: pa.ChunkedArray) -> pl.Series:
